@@ -1,0 +1,53 @@
+# Threadlore: `make help` lists what there is. A fresh Debian machine needs only Python 3.11, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(VENV)/.run ## set up and serve: the playground, and every platform whose token is set
+	@exec $(BIN)/threadlore serve
+
+test: check ## set up, check and run the tests (under 10 minutes)
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: check ## the same with the long tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types, import contracts, dependencies, migrations; no tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/python -m migrations.check
+
+bench: $(VENV)/.dev ## Threadlore beside a bare bot, as ratios measured in one run
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev ## resolve the dependencies anew into the two lock files
+	$(BIN)/$(LOCK) --upgrade --group build --group weights --output-file requirements.lock
+	$(BIN)/$(LOCK) --group build --group weights --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove the virtual environment and caches; your data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module is missing or broken. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""The platforms and the ways in: adapters, dispatcher, command line, HTTP edge."""

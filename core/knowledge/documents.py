@@ -1,0 +1,76 @@
+"""The values of knowledge: what a source holds, how it is sliced, who may read it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.messages import Frozen
+
+
+class Grant(Frozen):
+    """Lets an audience read a collection: everyone (all None), a platform, a workspace or a channel."""
+
+    platform: str | None = None
+    workspace: str | None = None
+    channel: str | None = None
+
+
+class Document(Frozen):
+    """One item of a source, as plain Markdown text. `content_hash` is the SHA-256 of what was read,
+    in hex: same hash, same document."""
+
+    uri: str
+    title: str
+    text: str
+    content_hash: str
+
+
+class StoredDocument(Frozen):
+    """What is remembered of a document between syncs."""
+
+    id: int
+    uri: str
+    content_hash: str
+
+
+class ChunkDraft(Frozen):
+    """A slice of a document. `start` and `end` are character offsets into the document's text;
+    `position` counts from 0; the heading path leads from the outermost heading inwards."""
+
+    position: int
+    text: str
+    heading_path: tuple[str, ...] = ()
+    start: int
+    end: int
+
+
+class SourceStatus(Frozen):
+    """Where documents come from and how the last sync went."""
+
+    id: int
+    collection: str
+    uri: str
+    kind: str
+    documents: int
+    synced_at: datetime | None = None
+    error: str | None = None
+
+
+class FailedDocument(Frozen):
+    """A document that could not be read, with a reason in plain words."""
+
+    uri: str
+    reason: str
+
+
+class SyncReport(Frozen):
+    """What a sync did. `documents` and `chunks` count what is stored now in the synced sources."""
+
+    documents: int = 0
+    chunks: int = 0
+    added: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    failed: tuple[FailedDocument, ...] = ()
+    seconds: float = 0.0

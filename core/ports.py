@@ -1,0 +1,359 @@
+"""What the core needs from the outside, as Protocols. Every port has a real implementation (in
+core/storage or core/providers) and a double (in core/testing); both pass the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
+from core.messages import (
+    Audience,
+    Channel,
+    Event,
+    Feedback,
+    FeedbackGiven,
+    FeedbackWithdrawn,
+    Frozen,
+    Memory,
+    Passage,
+    Thread,
+    TokenUse,
+    Turn,
+)
+
+# --- the queue of what happened ------------------------------------------------------------------
+
+
+class Claim(Frozen):
+    """An inbox item that this worker owns until its lease ends.
+
+    `fence` grows with every claim of the item: each write that follows from it names it, and is
+    refused (LeaseLostError) once another worker has taken over. `attempts` counts this one too.
+    """
+
+    id: int
+    event: Event
+    attempts: int
+    fence: int
+    received_at: datetime
+
+
+class InboxDepth(Frozen):
+    """How much waits. `oldest_seconds` is the age of the oldest item that could be claimed."""
+
+    queued: int
+    running: int
+    parked: int
+    oldest_seconds: float
+
+
+InboxEnd = Literal["answered", "abstained", "failed", "refused", "ignored", "recorded", "cancelled"]
+"""How an item ended; the first four are visible to the asker."""
+
+
+class Inbox(Protocol):
+    """Everything that happened, in order within a thread, each handled at least once."""
+
+    async def put(self, event: Event) -> bool:
+        """Store the event, committed on return. False: this delivery or this message is known already."""
+        ...
+
+    async def claim(
+        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
+    ) -> list[Claim]:
+        """The oldest items of threads that nobody works on, at most `limit`; only `thread`'s if given."""
+        ...
+
+    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+        """Prolong the leases; returns the ids of the items that are still ours."""
+        ...
+
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
+        """The item is done with. Raises LeaseLostError."""
+        ...
+
+    async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
+        """Put the item back, not to be claimed before `after_seconds`. Raises LeaseLostError."""
+        ...
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Put items back at once, uncounted: this worker is leaving. Lost leases are passed over."""
+        ...
+
+    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+        """Take back expired leases: queue the items again, or park those that crashed too often."""
+        ...
+
+    async def depth(self) -> InboxDepth: ...
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return when there may be something to claim, or after the timeout. Only a hint."""
+        ...
+
+
+# --- the answers on their way out ----------------------------------------------------------------
+
+Purpose = Literal["answer", "notice"]
+EffectState = Literal["planned", "sending", "sent", "ambiguous", "removed"]
+
+
+class Effect(Frozen):
+    """One visible message that we post: part `part` (from 0) of the reply to a turn.
+
+    `id` is the same in every process and after every crash (uuid5 of turn, purpose and part). `body`
+    is what the adapter rendered, opaque here. `message_id` is the platform's, once known.
+    """
+
+    id: UUID
+    turn_id: UUID
+    channel: Channel
+    thread_id: str
+    purpose: Purpose
+    part: int
+    state: EffectState = "planned"
+    body: dict[str, object] | None = None
+    message_id: str | None = None
+
+
+class Outbox(Protocol):
+    """Every visible effect, by stable id: planned, sending, sent. Each write is fenced by the claim."""
+
+    async def plan(self, claim: Claim, effects: Sequence[Effect]) -> list[Effect]:
+        """Store what is new, with the state given; returns the rows as stored, in the order given.
+
+        A row that exists keeps its state and message id, and takes the new body while it is not sent.
+        """
+        ...
+
+    async def set_state(
+        self, claim: Claim, effect_id: UUID, state: EffectState, message_id: str | None = None
+    ) -> None:
+        """Move one effect on; a message id once stored stays. Raises LeaseLostError."""
+        ...
+
+    async def of_turn(self, turn_id: UUID) -> list[Effect]:
+        """All effects of a turn, answer before notice, by part."""
+        ...
+
+    async def message_ids(self, thread: Thread) -> set[str]:
+        """The platform's ids of everything that we are known to have posted in the thread."""
+        ...
+
+    async def turn_of_message(self, channel: Channel, message_id: str) -> UUID | None:
+        """The turn that the message with this id is part of the answer to."""
+        ...
+
+
+# --- turns, memory, feedback ---------------------------------------------------------------------
+
+
+class Recollection(Frozen):
+    """What is stored of a thread. `turns`: (turn id, question, answer), oldest first, at most the
+    number asked for, none that the summary covers; `summary_turns` says how many it covers."""
+
+    summary: str = ""
+    summary_turns: int = 0
+    turns: tuple[tuple[UUID, str, str], ...] = ()
+
+
+class TurnStore(Protocol):
+    """The record of every turn: memory, trace and export read from it."""
+
+    async def record(self, claim: Claim, turn: Turn) -> None:
+        """Store or replace the turn. Raises LeaseLostError."""
+        ...
+
+    async def get(self, turn_id: UUID) -> Turn | None: ...
+
+    async def takes_part(self, thread: Thread) -> bool:
+        """Whether we have answered in this thread before."""
+        ...
+
+    async def recall(self, thread: Thread, *, limit: int) -> Recollection: ...
+
+    async def remember_summary(self, thread: Thread, summary: str, through: UUID) -> None:
+        """Replace the summary of the thread; it covers all turns up to and including `through`."""
+        ...
+
+    async def forget_message(self, channel: Channel, message_id: str) -> list[Effect]:
+        """Erase the turn that the message asked, and what derives from it: inbox event, answer,
+        citations, feedback, the thread's summary if it covers the turn. Remembers the deletion, so
+        that a message which arrives after its deletion is not answered. Returns the effects that
+        were visible, for their removal."""
+        ...
+
+    async def is_deleted(self, channel: Channel, message_id: str) -> bool:
+        """Whether the message was deleted, also when the deletion came first."""
+        ...
+
+    def export(self) -> AsyncIterator[Turn]:
+        """Every turn, oldest first, without holding all in memory."""
+        ...
+
+
+class FeedbackStore(Protocol):
+    """One rating per author and turn, as a fold over the marks they set and removed."""
+
+    async def apply(self, turn_id: UUID, event: FeedbackGiven | FeedbackWithdrawn) -> Feedback | None:
+        """Fold the event in (core.feedback); returns what stands now, None if there never was any."""
+        ...
+
+    async def of_turn(self, turn_id: UUID) -> list[Feedback]: ...
+
+    async def untraced(self, limit: int) -> list[Feedback]:
+        """What has changed since it was last handed to the tracer, oldest first."""
+        ...
+
+    async def mark_traced(self, feedback: Sequence[Feedback]) -> None:
+        """These, as they stood when read, have reached the tracer."""
+        ...
+
+    def export(self) -> AsyncIterator[Feedback]:
+        """All feedback, oldest first, without holding all in memory."""
+        ...
+
+
+# --- knowledge -----------------------------------------------------------------------------------
+
+
+class KnowledgeStore(Protocol):
+    """Collections, their sources, documents, chunks and vectors. Search is limited by Audience."""
+
+    async def open_collection(self, name: str, grants: Sequence[Grant] = ()) -> int:
+        """The id of the collection, made if new. Grants are added; a new one without any is granted
+        to everyone."""
+        ...
+
+    async def drop_collection(self, name: str) -> None: ...
+
+    async def open_source(self, collection_id: int, uri: str, kind: str) -> int:
+        """The id of the source, made if new."""
+        ...
+
+    async def drop_source(self, collection_id: int, uri: str) -> None:
+        """Remove the source with its documents."""
+        ...
+
+    async def sources(self) -> list[SourceStatus]: ...
+
+    async def finish_source(self, source_id: int, *, error: str | None) -> None:
+        """Note the end of a sync and its error, if any."""
+        ...
+
+    async def documents(self, source_id: int) -> dict[str, StoredDocument]:
+        """What is stored of a source, by uri."""
+        ...
+
+    async def put_documents(
+        self,
+        source_id: int,
+        documents: Sequence[tuple[Document, Sequence[ChunkDraft], Sequence[Sequence[float]]]],
+        *,
+        embedder: str,
+    ) -> None:
+        """Replace each document with its chunks and one vector per chunk, all in one transaction.
+        Raises EmbeddingMismatchError."""
+        ...
+
+    async def delete_documents(self, document_ids: Sequence[int]) -> None: ...
+
+    async def search(
+        self,
+        text: str,
+        vector: Sequence[float],
+        *,
+        embedder: str,
+        audience: Audience,
+        limit: int,
+        collections: Collection[str] | None = None,
+    ) -> list[Passage]:
+        """The best passages of both legs, fused, that everyone in the audience may read; best first.
+        `collections` narrows further, by name. Raises EmbeddingMismatchError."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns text into vectors of unit length."""
+
+    @property
+    def name(self) -> str:
+        """Identifies the model: vectors of different names are never mixed."""
+        ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longer text is cut before it is embedded."""
+        ...
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]: ...
+
+    async def embed_query(self, text: str) -> Sequence[float]: ...
+
+
+# --- models --------------------------------------------------------------------------------------
+
+Task = Literal["rewrite", "answer", "summarise"]
+NO_ANSWER = "NO_ANSWER"
+"""What a model says, as its whole text, when the passages do not answer the question."""
+
+
+class ModelRequest(Frozen):
+    """One call. A language model reads `system` and `user`, rendered from a versioned prompt; the
+    extractive answerer reads the parts. Passages are numbered from 1 in the order given."""
+
+    task: Task
+    system: str
+    user: str
+    question: str
+    passages: tuple[Passage, ...] = ()
+    memory: Memory = Memory()
+
+
+class ModelDelta(Frozen):
+    """A piece of text as it comes, or the end: the last delta has `finish`, and `use` if known."""
+
+    text: str = ""
+    use: TokenUse | None = None
+    finish: Literal["stop", "length", "refusal"] | None = None
+
+
+class ChatModel(Protocol):
+    """A model that answers. One call is one request: retries and deadlines are the graph's."""
+
+    @property
+    def name(self) -> str:
+        """`provider:model` as in the settings, or `extractive`."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
+        """Raises ModelTransientError or ModelPermanentError; a stream without `finish` was cut."""
+        ...
+
+
+# --- traces --------------------------------------------------------------------------------------
+
+
+class Tracer(Protocol):
+    """Sends what happened to a tracing system, off the path: never slow, never raising."""
+
+    @property
+    def enabled(self) -> bool: ...
+
+    def record_turn(self, turn: Turn) -> None:
+        """Queue the turn as one trace with a span per step."""
+        ...
+
+    async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
+        """Send each as an idempotent score of its turn's trace (a withdrawn one is removed);
+        returns those that arrived."""
+        ...
+
+    async def aclose(self, timeout_seconds: float) -> None:
+        """Flush what is queued, for at most that long."""
+        ...

@@ -1,0 +1,120 @@
+"""The settings of the core. Read once, by the composition root, from the environment or .env.
+
+Each platform and the HTTP edge have settings of their own, read by `read_settings` in the same way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import SettingsError
+
+
+class EnvironmentSettings(BaseSettings):
+    """Reads names as they stand in the environment, upper case; an empty value counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+S = TypeVar("S", bound=EnvironmentSettings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """Read one group of settings. Raises SettingsError, which names the setting and the remedy."""
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else kind.__name__
+        raise SettingsError(
+            field.upper(),
+            f"{first['msg']}.",
+            (kind.model_fields[field].description or "See the settings table in README.md.")
+            if field in kind.model_fields
+            else "See the settings table in README.md.",
+        ) from error
+
+
+def split_list(value: object) -> object:
+    """`a, b` as a tuple; anything else unchanged."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class CoreSettings(EnvironmentSettings):
+    """What the core needs; every value has a default that works on a fresh machine."""
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Use postgresql://user:password@host:5432/name, or leave it out for the embedded Postgres.",
+    )
+    threadlore_home: Path = Field(
+        default=Path(".threadlore"), description="A folder that Threadlore may write to, for its own data."
+    )
+
+    chat_model: str | None = Field(
+        default=None,
+        description="Use provider:model, for example openai:gpt-5-mini; leave it out for the extractive answerer.",
+    )
+    chat_model_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="A comma-separated list of provider:model."
+    )
+    embedding_model: str | None = Field(
+        default=None, description="Use provider:model; leave it out for the local embedder."
+    )
+    turn_timeout_seconds: float = Field(
+        default=90.0, gt=0, le=840, description="A number of seconds between 1 and 840."
+    )
+    memory_tokens: int = Field(
+        default=2000, ge=100, le=100_000, description="A whole number from 100 to 100000."
+    )
+    max_question_characters: int = Field(
+        default=12_000, ge=100, le=100_000, description="A whole number from 100 to 100000."
+    )
+    worker_concurrency: int = Field(
+        default=256, ge=1, le=2000, description="How many threads one process answers at once, 1 to 2000."
+    )
+
+    langfuse_public_key: str | None = Field(default=None, description="The pk-lf-... key of the project.")
+    langfuse_secret_key: SecretStr | None = Field(
+        default=None, description="The sk-lf-... key of the project."
+    )
+    langfuse_base_url: str = Field(
+        default="https://cloud.langfuse.com", description="The address of your Langfuse, with https://."
+    )
+
+    knowledge: Annotated[tuple[str, ...], NoDecode] | None = Field(
+        default=None,
+        description="A comma-separated list of paths and URLs; leave it out for Threadlore's own documents.",
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="One of DEBUG, INFO, WARNING, ERROR."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="One of json, console, auto (console on a terminal, json elsewhere)."
+    )
+
+    @field_validator("chat_model_fallbacks", "knowledge", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_list(value)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("chat_model", "embedding_model")
+    @classmethod
+    def _provider_and_model(cls, value: str | None) -> str | None:
+        if value is not None and not all(value.partition(":")):
+            raise ValueError(f"{value!r} does not name a provider and a model")
+        return value
