@@ -256,17 +256,17 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 f"there are {len(columns)} columns, not 3",
                 "Write query-id, corpus-id and score with tabs between them.",
             )
-        query, document, grade = (column.strip() for column in columns)
+        query, document, score = (column.strip() for column in columns)
         try:
-            judgements.setdefault(query, {})[document] = int(grade)
+            grade = int(score)
         except ValueError as error:
             if line == 1:  # the header
-                del judgements[query]
                 continue
             raise _wrong(
                 path,
                 line,
-                f"the score {grade!r} is not a whole number",
+                f"the score {score!r} is not a whole number",
                 "Write 1 for relevant (or a higher grade), 0 for not.",
             ) from error
+        judgements.setdefault(query, {})[document] = grade
     return judgements
