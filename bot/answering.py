@@ -1,0 +1,190 @@
+"""What happens to a posted or edited message: is it for us, what is the answer, show it, record it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from bot.adapter import Adapter, AdapterError, ReplyTarget
+from bot.delivery import DeliveryRefusedError, Reply
+from bot.metrics import Metrics
+from core.assistant import Assistant, Question
+from core.logs import bind
+from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
+from core.ports import Claim, InboxEnd, Outbox, Tracer, TurnStore
+
+EARLIER_MESSAGES = 20
+"""How much of a thread is read when we are summoned into the middle of it."""
+THINKING = "is looking it up…"
+
+log = structlog.get_logger(__name__)
+
+Ended = tuple[InboxEnd, str]
+
+
+class Answering:
+    """Turns messages into visible replies and recorded turns. Safe to repeat after a crash."""
+
+    def __init__(
+        self,
+        adapters: Mapping[str, Adapter],
+        assistant: Assistant,
+        turns: TurnStore,
+        outbox: Outbox,
+        tracer: Tracer,
+        metrics: Metrics,
+    ) -> None:
+        self._adapters = adapters
+        self._assistant = assistant
+        self._turns = turns
+        self._outbox = outbox
+        self._tracer = tracer
+        self._metrics = metrics
+        self._aside: set[asyncio.Task[None]] = set()
+
+    async def take_posted(self, claim: Claim, event: MessagePosted) -> Ended:
+        """Answer a new message, or say why it is not for us."""
+        message = event.message
+        if message.author.is_self or message.author.is_bot:
+            return "ignored", "written by a bot"
+        if await self._turns.is_deleted(message.thread.channel, message.id):
+            return "cancelled", "deleted before it was answered"
+        if event.addressing == "thread" and not await self._turns.takes_part(message.thread):
+            return "ignored", "in a thread that is not ours"
+        target = ReplyTarget(
+            thread=message.thread,
+            question_message_id=message.id,
+            asker=message.author,
+            reply_handle=event.reply_handle,
+            only_author_sees=event.only_author_sees,
+        )
+        return await self._reply(claim, message, target, summoned_midway=event.summoned_midway)
+
+    async def take_edited(self, claim: Claim, event: MessageEdited) -> Ended:
+        """Answer anew, in place, when the question of a turn has changed; answer if it is for us only now."""
+        message = event.message
+        if message.author.is_self or message.author.is_bot or event.addressing is None:
+            return "ignored", "not for us"
+        known = await self._turns.get(turn_id_for(message))
+        if known is not None and known.question == message.text:
+            return "ignored", "the question is the same"
+        if known is None and event.addressing == "thread":
+            return "ignored", "not a question of ours"
+        if not self._adapters[message.thread.channel.platform].capabilities.edits:
+            return "ignored", "the platform cannot change a reply"
+        target = ReplyTarget(thread=message.thread, question_message_id=message.id, asker=message.author)
+        return await self._reply(claim, message, target, replaces=known is not None)
+
+    async def _reply(
+        self,
+        claim: Claim,
+        message: Message,
+        target: ReplyTarget,
+        *,
+        summoned_midway: bool = False,
+        replaces: bool = False,
+    ) -> Ended:
+        turn_id = turn_id_for(message)
+        adapter = self._adapters[message.thread.channel.platform]
+        fresh = claim.attempts == 1 and not replaces
+        reply = Reply(
+            adapter, self._outbox, self._metrics, claim, target, turn_id, fresh=fresh, replaces=replaces
+        )
+        with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
+            try:
+                turn = None if fresh or replaces else await self._turns.get(turn_id)
+                if turn is None:
+                    self._show_status(adapter, target)
+                    turn = await self._think(claim, message, adapter, reply, summoned_midway)
+                if await self._turns.is_deleted(message.thread.channel, message.id):
+                    await self._take_back(adapter, turn)
+                    return "cancelled", "deleted while it was answered"
+                await reply.finish(turn)
+            except DeliveryRefusedError as error:
+                return "failed", f"the platform refused the reply: {error}"
+            finally:
+                await reply.abandon()
+            self._account(claim, turn)
+            return turn.outcome, turn.answer.reason or ""
+
+    async def _think(
+        self, claim: Claim, message: Message, adapter: Adapter, reply: Reply, summoned_midway: bool
+    ) -> Turn:
+        earlier: list[Message] = []
+        if summoned_midway and adapter.capabilities.thread_history:
+            earlier = await self._read_thread(adapter, message)
+        question = Question(
+            turn_id=turn_id_for(message),
+            message_id=message.id,
+            thread=message.thread,
+            author=message.author,
+            text=message.text,
+            asked_at=message.at,
+            earlier=tuple(earlier),
+        )
+        turn = await self._assistant.answer(question, reply.show)
+        await self._turns.record(claim, turn)
+        return turn
+
+    async def _read_thread(self, adapter: Adapter, message: Message) -> list[Message]:
+        if await self._turns.takes_part(message.thread):
+            return []  # what was said since we joined is in the thread's own memory
+        try:
+            return await adapter.fetch_thread(message, EARLIER_MESSAGES)
+        except AdapterError as error:
+            log.warning("thread_not_read", error=type(error).__name__)
+            return []
+
+    async def _take_back(self, adapter: Adapter, turn: Turn) -> None:
+        channel = turn.thread.channel
+        for effect in await self._turns.forget_message(channel, turn.question_message_id):
+            if effect.message_id is not None:
+                await adapter.delete(channel, effect.message_id)
+
+    def _show_status(self, adapter: Adapter, target: ReplyTarget) -> None:
+        if adapter.capabilities.status:
+            self._do_aside(self._try_status(adapter, target))
+
+    async def _try_status(self, adapter: Adapter, target: ReplyTarget) -> None:
+        try:
+            await adapter.show_status(target, THINKING)
+        except AdapterError as error:
+            log.info("status_not_shown", error=type(error).__name__)
+
+    def _account(self, claim: Claim, turn: Turn) -> None:
+        """What follows from a shown answer: trace, figures, one log line, the thread's summary."""
+        platform = turn.thread.channel.platform
+        seconds = (datetime.now(UTC) - claim.received_at).total_seconds()
+        self._metrics.turn_seconds.labels(platform).observe(seconds)
+        self._metrics.tokens.labels(turn.model, "in").inc(turn.use.input_tokens)
+        self._metrics.tokens.labels(turn.model, "out").inc(turn.use.output_tokens)
+        self._metrics.cost.labels(turn.model).inc(turn.use.cost_usd or 0)
+        self._tracer.record_turn(turn)
+        log.info(
+            "turn_ended",
+            platform=platform,
+            outcome=turn.outcome,
+            reason=turn.answer.reason,
+            citations=len(turn.answer.citations),
+            passages=len(turn.passages),
+            model=turn.model,
+            input_tokens=turn.use.input_tokens,
+            output_tokens=turn.use.output_tokens,
+            seconds=round(seconds, 3),
+            steps={span.name: round(span.ended_seconds - span.started_seconds, 4) for span in turn.spans},
+        )
+        self._do_aside(self._assistant.remember(turn.thread))
+
+    def _do_aside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+
+    async def aclose(self) -> None:
+        """Leave no task behind; what is cut short is made up for after the next turn."""
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)

@@ -1,0 +1,262 @@
+"""The way out of one reply: outbox first, then the platform, so that nothing shows twice.
+
+Every visible message is an outbox effect with a stable id. A row is `sending`, committed, before the
+platform is called; what an earlier attempt may have posted is looked for before anything is posted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID, uuid5
+
+import structlog
+
+from bot.adapter import (
+    Adapter,
+    AdapterError,
+    Delivery,
+    ForbiddenError,
+    MessageGoneError,
+    RateLimitedError,
+    Rendered,
+    ReplyStream,
+    ReplyTarget,
+    UnauthorizedError,
+    UnavailableError,
+)
+from bot.metrics import Metrics
+from core.messages import Turn
+from core.ports import Claim, Effect, Outbox, Purpose
+
+ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+def effect_id_for(turn_id: UUID, purpose: Purpose, part: int) -> UUID:
+    """The same message of the same reply has the same id in every process and after every crash."""
+    return uuid5(turn_id, f"{purpose}/{part}")
+
+
+class DeliveryPostponedError(Exception):
+    """The platform cannot take the message now; worth another try after `after_seconds`."""
+
+    def __init__(self, reason: str, after_seconds: float) -> None:
+        super().__init__(reason)
+        self.after_seconds = after_seconds
+
+
+class DeliveryRefusedError(Exception):
+    """The platform will not take the message, now or later: no permission, no channel, no token."""
+
+
+class Reply:
+    """The visible reply to one turn, from the first life sign to the last part.
+
+    `fresh` says that no earlier attempt can have posted anything; `replaces`, that a whole reply stands
+    there already and is to be changed in place. `show` may be called at any rate: a task of its own
+    passes the newest text on as fast as the platform allows.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        outbox: Outbox,
+        metrics: Metrics,
+        claim: Claim,
+        target: ReplyTarget,
+        turn_id: UUID,
+        *,
+        fresh: bool,
+        replaces: bool = False,
+    ) -> None:
+        self._adapter = adapter
+        self._outbox = outbox
+        self._metrics = metrics
+        self._claim = claim
+        self._target = target
+        self._turn_id = turn_id
+        self._fresh = fresh
+        self._replaces = replaces
+        self._text = ""
+        self._new_text = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._stream: ReplyStream | None = None
+        self._stream_planned = False
+        self._stream_failed = False
+
+    def show(self, text_so_far: str) -> None:
+        """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
+        if not (self._fresh and self._adapter.capabilities.streams):
+            return
+        self._text = text_so_far
+        self._new_text.set()
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._pass_on())
+
+    async def finish(self, turn: Turn) -> None:
+        """Show the whole answer. Raises DeliveryPostponedError, DeliveryRefusedError, LeaseLostError."""
+        if turn.outcome in ("answered", "abstained"):
+            purpose: Purpose = "answer"
+            rendered = self._adapter.render_answer(turn.answer, turn.id)
+        else:
+            purpose, rendered = "notice", [self._adapter.render_notice(turn.answer.text)]
+        await self._stop_pump()
+        earlier = [] if self._fresh else await self._outbox.of_turn(self._turn_id)
+        # A notice that follows a half-shown answer takes its place: the stream's effect stays the first.
+        begun = self._stream_planned or any(e.purpose == "answer" and e.part == 0 for e in earlier)
+        first: Purpose = "answer" if begun else purpose
+        effects = await self._outbox.plan(self._claim, self._effects(rendered, purpose, first))
+        for effect, body in zip(effects, rendered, strict=True):
+            await self._deliver(effect, body)
+        await self._remove_surplus(earlier, {effect.id for effect in effects})
+
+    async def abandon(self) -> None:
+        """Stop showing text; what is visible stays as it is."""
+        await self._stop_pump()
+
+    # --- the stream -------------------------------------------------------------------------------
+
+    async def _pass_on(self) -> None:
+        effect = self._effect(Rendered(body={}), "answer", 0, state="sending")
+        self._stream_planned = True
+        try:
+            (effect,) = await self._outbox.plan(self._claim, [effect])
+            stream = self._adapter.open_stream(self._delivery(effect, Rendered(body={})), self._note_posted)
+            self._stream = stream
+            while True:
+                await self._new_text.wait()
+                self._new_text.clear()
+                await stream.write(self._text)
+        except AdapterError as error:
+            # Showing the text early is a courtesy; the whole answer still goes out by `finish`, which
+            # looks first for what this stream may have posted.
+            self._stream, self._stream_failed = None, True
+            self._count(error)
+
+    async def _note_posted(self, message_id: str) -> None:
+        effect_id = effect_id_for(self._turn_id, "answer", 0)
+        await self._outbox.set_state(self._claim, effect_id, "sending", message_id)
+
+    async def _stop_pump(self) -> None:
+        if self._pump is None:
+            return
+        if self._stream is None and not self._pump.done():
+            # The plan is being written: let it finish, so that we know whether there is a stream.
+            await asyncio.wait({self._pump}, timeout=0.5)
+        self._pump.cancel()
+        (result,) = await asyncio.gather(self._pump, return_exceptions=True)
+        self._pump = None
+        if isinstance(result, Exception):
+            raise result
+
+    # --- the messages -----------------------------------------------------------------------------
+
+    async def _deliver(self, effect: Effect, rendered: Rendered) -> None:
+        if effect.state == "removed" or (effect.state == "sent" and not self._replaces):
+            return
+        stream, self._stream = self._stream, None
+        delivery = self._delivery(effect, rendered)
+        may_be_posted = effect.state == "sending" and (not self._fresh or self._stream_failed)
+        self._stream_failed = False
+        message_id = effect.message_id
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if stream is not None:
+                    message_id = await stream.close(rendered)
+                else:
+                    message_id = await self._post_once(delivery, message_id, may_be_posted)
+                await self._outbox.set_state(self._claim, effect.id, "sent", message_id)
+                return
+            except AdapterError as error:
+                may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)
+                stream = None
+                message_id = message_id or await self._posted_so_far(effect)
+                await self._wait_or_give_up(error, attempt)
+
+    async def _post_once(self, delivery: Delivery, message_id: str | None, may_be_posted: bool) -> str:
+        if message_id is None and may_be_posted:
+            known = await self._outbox.message_ids(delivery.target.thread)
+            delivery = delivery.model_copy(update={"known_message_ids": frozenset(known)})
+            message_id = await self._adapter.find_posted(delivery)
+            log.info("post_reconciled", found=message_id is not None, part=delivery.part)
+        if message_id is None:
+            await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
+            return await self._adapter.post(delivery)
+        try:
+            await self._adapter.edit(delivery, message_id)
+        except MessageGoneError:
+            # Somebody removed our message while it was being written: that is their answer.
+            log.info("reply_was_removed", part=delivery.part)
+        return message_id
+
+    async def _remove_surplus(self, earlier: Sequence[Effect], current: set[UUID]) -> None:
+        """A new answer may be shorter than the one it replaces."""
+        for effect in earlier:
+            if effect.id in current or effect.message_id is None or effect.state == "removed":
+                continue
+            try:
+                await self._adapter.delete(effect.channel, effect.message_id)
+            except MessageGoneError:
+                pass
+            except AdapterError as error:
+                self._count(error)
+                continue
+            await self._outbox.set_state(self._claim, effect.id, "removed")
+
+    async def _posted_so_far(self, effect: Effect) -> str | None:
+        for stored in await self._outbox.of_turn(self._turn_id):
+            if stored.id == effect.id:
+                return stored.message_id
+        return None
+
+    async def _wait_or_give_up(self, error: AdapterError, attempt: int) -> None:
+        self._count(error)
+        if isinstance(error, ForbiddenError | UnauthorizedError):
+            raise DeliveryRefusedError(type(error).__name__) from error
+        wait = error.retry_after_seconds if isinstance(error, RateLimitedError) else 0.5 * 2**attempt
+        if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
+            raise DeliveryPostponedError(type(error).__name__, after_seconds=wait) from error
+        await asyncio.sleep(wait)
+
+    # --- values -----------------------------------------------------------------------------------
+
+    def _effects(self, rendered: Sequence[Rendered], purpose: Purpose, first: Purpose) -> list[Effect]:
+        return [
+            self._effect(body, purpose if part else first, part, state="planned" if part else "sending")
+            for part, body in enumerate(rendered)
+        ]
+
+    def _effect(self, rendered: Rendered, purpose: Purpose, part: int, *, state: str) -> Effect:
+        return Effect(
+            id=effect_id_for(self._turn_id, purpose, part),
+            turn_id=self._turn_id,
+            channel=self._target.thread.channel,
+            thread_id=self._target.thread.id,
+            purpose=purpose,
+            part=part,
+            state="sending" if state == "sending" else "planned",
+            body=rendered.body or None,
+        )
+
+    def _delivery(self, effect: Effect, rendered: Rendered) -> Delivery:
+        return Delivery(
+            effect_id=effect.id,
+            turn_id=self._turn_id,
+            part=effect.part,
+            target=self._target,
+            rendered=rendered,
+        )
+
+    def _count(self, error: AdapterError) -> None:
+        name = type(error).__name__
+        log.warning("delivery_failed", error=name, detail=str(error)[:200])
+        self._metrics.delivery_errors.labels(self._adapter.platform, name).inc()
+        if isinstance(error, UnavailableError) and error.maybe_accepted:
+            self._metrics.ambiguous.labels(self._adapter.platform).inc()
+
+
+def _may_have_worked(error: AdapterError) -> bool:
+    return isinstance(error, UnavailableError) and error.maybe_accepted

@@ -1,0 +1,226 @@
+"""The workers' loop: claim what happened, hand it to the room that knows what to do, note how it ended.
+
+Leases, retries and the drain at the end are handled here and nowhere else. Order within a thread and
+concurrency across threads are the inbox's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine
+
+import structlog
+
+from bot.adapter import AdapterError, RateLimitedError
+from bot.answering import Answering, Ended
+from bot.delivery import DeliveryPostponedError
+from bot.forgetting import Forgetting
+from bot.metrics import Metrics
+from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
+from core.errors import LeaseLostError, StorageError
+from core.logs import bind
+from core.messages import Event, MessageDeleted, MessageEdited, MessagePosted, Thread, channel_of
+from core.ports import Claim, Inbox
+
+MOST_ATTEMPTS = 8
+"""After so many failed deliveries an item ends as failed; crashes are counted apart, by the inbox."""
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Works on the inbox of `platforms` until stopped; `only_thread` narrows it to one thread."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        answering: Answering,
+        rating: Rating,
+        forgetting: Forgetting,
+        metrics: Metrics,
+        *,
+        platforms: Collection[str],
+        concurrency: int,
+        only_thread: Thread | None = None,
+        lease_seconds: float = 30.0,
+        poll_seconds: float = 2.0,
+    ) -> None:
+        self._inbox = inbox
+        self._answering = answering
+        self._rating = rating
+        self._forgetting = forgetting
+        self._metrics = metrics
+        self._platforms = platforms
+        self._concurrency = concurrency
+        self._only_thread = only_thread
+        self._lease_seconds = lease_seconds
+        self._poll_seconds = poll_seconds
+        self._running: dict[asyncio.Task[None], Claim] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._freed = asyncio.Event()
+        self._feedback_waits = asyncio.Event()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        for loop in (self._claim_loop(), self._lease_loop(), self._sweep_loop(), self._trace_loop()):
+            self._loops.append(asyncio.create_task(self._keep_going(loop)))
+
+    async def stop(self, drain_seconds: float = 20.0) -> None:
+        """Take nothing new, let what runs finish for that long, and give the rest back to others."""
+        self._stopping = True
+        for loop in (self._loops[0], self._loops[2], self._loops[3]) if self._loops else ():
+            loop.cancel()
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=drain_seconds)
+        left = dict(self._running)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if left:
+            await self._inbox.release(list(left.values()))
+            log.info("work_released", items=len(left))
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._answering.aclose()
+
+    # --- the loops --------------------------------------------------------------------------------
+
+    async def _keep_going(self, loop: Coroutine[None, None, None]) -> None:
+        try:
+            await loop
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("worker_loop_ended")
+            raise
+
+    async def _claim_loop(self) -> None:
+        while not self._stopping:
+            self._freed.clear()
+            room = self._concurrency - len(self._running)
+            claims: list[Claim] = []
+            try:
+                if room > 0:
+                    claims = await self._inbox.claim(
+                        platforms=self._platforms,
+                        limit=min(room, 64),
+                        lease_seconds=self._lease_seconds,
+                        thread=self._only_thread,
+                    )
+                for claim in claims:
+                    task = asyncio.create_task(self._work(claim))
+                    self._running[task] = claim
+                    task.add_done_callback(self._note_done)
+                if not claims:
+                    await self._wait_for_work()
+            except StorageError as error:
+                log.warning("claim_failed", error=type(error).__name__)
+                await asyncio.sleep(self._poll_seconds)
+
+    async def _wait_for_work(self) -> None:
+        """Until something was put in, something was finished (its thread may go on), or the next poll."""
+        waits = {
+            asyncio.ensure_future(self._inbox.wait(self._poll_seconds)),
+            asyncio.ensure_future(self._freed.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _note_done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._freed.set()
+
+    async def _lease_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            running = dict(self._running)
+            if not running:
+                continue
+            try:
+                ours = await self._inbox.renew(list(running.values()), lease_seconds=self._lease_seconds)
+            except StorageError as error:
+                log.warning("lease_not_renewed", error=type(error).__name__)
+                continue
+            for task, claim in running.items():
+                if claim.id not in ours and task in self._running:
+                    task.cancel()
+
+    async def _sweep_loop(self) -> None:
+        while True:
+            try:
+                await self._inbox.sweep()
+                depth = await self._inbox.depth()
+                for state in ("queued", "running", "parked"):
+                    self._metrics.waiting.labels(state).set(getattr(depth, state))
+                self._metrics.oldest_seconds.set(depth.oldest_seconds)
+            except StorageError as error:
+                log.warning("sweep_failed", error=type(error).__name__)
+            await asyncio.sleep(self._lease_seconds / 3)
+
+    async def _trace_loop(self) -> None:
+        while True:
+            try:
+                more = await self._rating.trace()
+            except StorageError as error:
+                log.warning("feedback_not_traced", error=type(error).__name__)
+                more = False
+            if not more:
+                self._feedback_waits.clear()
+                try:
+                    async with asyncio.timeout(10.0):
+                        await self._feedback_waits.wait()
+                except TimeoutError:
+                    continue
+
+    # --- one item ---------------------------------------------------------------------------------
+
+    async def _work(self, claim: Claim) -> None:
+        platform = channel_of(claim.event).platform
+        with bind(event_kind=claim.event.kind, inbox_id=claim.id, attempt=claim.attempts):
+            try:
+                end, reason = await self._handle(claim, claim.event)
+                await self._inbox.finish(claim, end, reason)
+                self._metrics.ended.labels(platform, end).inc()
+            except LeaseLostError:
+                self._metrics.leases_lost.inc()
+                log.warning("lease_lost")
+            except TurnNotRecordedYetError:
+                await self._again(claim, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
+            except (DeliveryPostponedError, RateLimitedError) as error:
+                after = getattr(error, "after_seconds", None) or getattr(error, "retry_after_seconds", 5.0)
+                await self._again(claim, after, str(error))
+            except (AdapterError, StorageError) as error:
+                await self._again(claim, min(60.0, 2.0**claim.attempts), type(error).__name__)
+            except Exception as error:
+                log.exception("event_not_handled")
+                await self._again(claim, min(60.0, 2.0**claim.attempts), type(error).__name__)
+
+    async def _handle(self, claim: Claim, event: Event) -> Ended:
+        if isinstance(event, MessagePosted):
+            return await self._answering.take_posted(claim, event)
+        if isinstance(event, MessageEdited):
+            return await self._answering.take_edited(claim, event)
+        if isinstance(event, MessageDeleted):
+            return await self._forgetting.take(event)
+        ended = await self._rating.take(claim, event)
+        self._feedback_waits.set()
+        return ended
+
+    async def _again(self, claim: Claim, after_seconds: float, reason: str) -> None:
+        """Put the item back, or end it as failed after too many tries."""
+        try:
+            if claim.attempts >= MOST_ATTEMPTS:
+                log.error("event_given_up", reason=reason, attempts=claim.attempts)
+                await self._inbox.finish(claim, "failed", reason)
+                self._metrics.ended.labels(channel_of(claim.event).platform, "failed").inc()
+            else:
+                log.warning("event_postponed", reason=reason, after_seconds=after_seconds)
+                await self._inbox.retry(claim, after_seconds=after_seconds, reason=reason)
+        except StorageError as error:
+            # The lease runs out by itself, and another worker takes the item up.
+            log.warning("event_left_to_its_lease", error=type(error).__name__)

@@ -1,0 +1,54 @@
+"""What operators can graph: Prometheus figures of the road. Never a message's text, never a person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 90)
+
+
+class Metrics:
+    """One set of figures for one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        kit = {"registry": self.registry}
+        self.events = Counter(
+            "threadlore_events_total", "Events taken in, by kind", ("platform", "kind"), **kit
+        )
+        self.duplicates = Counter(
+            "threadlore_duplicates_total", "Deliveries and messages known already", ("platform",), **kit
+        )
+        self.ended = Counter(
+            "threadlore_events_ended_total", "Events done with, by how they ended", ("platform", "end"), **kit
+        )
+        self.turn_seconds = Histogram(
+            "threadlore_turn_seconds",
+            "From the event's arrival to the whole answer shown",
+            ("platform",),
+            buckets=SECONDS,
+            **kit,
+        )
+        self.tokens = Counter("threadlore_tokens_total", "Model tokens", ("model", "direction"), **kit)
+        self.cost = Counter(
+            "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), **kit
+        )
+        self.feedback = Counter(
+            "threadlore_feedback_total", "Ratings given and withdrawn", ("platform", "rating"), **kit
+        )
+        self.delivery_errors = Counter(
+            "threadlore_delivery_errors_total",
+            "Calls to a platform that failed",
+            ("platform", "error"),
+            **kit,
+        )
+        self.ambiguous = Counter(
+            "threadlore_ambiguous_posts_total", "Posts that may or may not be visible", ("platform",), **kit
+        )
+        self.leases_lost = Counter(
+            "threadlore_leases_lost_total", "Items that another worker took over", **kit
+        )
+        self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), **kit)
+        self.oldest_seconds = Gauge(
+            "threadlore_inbox_oldest_seconds", "Age of the oldest item that could be claimed", **kit
+        )

@@ -1,0 +1,152 @@
+"""The one door of the core: a question comes in, a finished turn comes out, whatever happens between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from core import notices
+from core.errors import ModelError, ThreadloreError
+from core.graph.state import Search, TurnContext, TurnState, TurnTrace
+from core.memory import ThreadMemory
+from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Thread, Turn, trace_id_for
+from core.ports import ChatModel
+
+if TYPE_CHECKING:
+    from core.graph.build import TurnGraph
+
+log = structlog.get_logger(__name__)
+
+
+class Question(Frozen):
+    """What is asked, by whom, where. `earlier`: what was said in the thread before we were summoned."""
+
+    turn_id: UUID
+    message_id: str
+    thread: Thread
+    author: Author
+    text: str
+    asked_at: datetime
+    earlier: tuple[Message, ...] = ()
+
+
+class Assistant:
+    """Answers questions. Holds no state between turns; one serves all threads at once."""
+
+    def __init__(
+        self,
+        graph: TurnGraph,
+        models: Sequence[ChatModel],
+        search: Search,
+        memory: ThreadMemory,
+        *,
+        turn_timeout_seconds: float,
+        max_question_characters: int,
+    ) -> None:
+        self._graph = graph
+        self._models = models
+        self._search = search
+        self._memory = memory
+        self._timeout_seconds = turn_timeout_seconds
+        self._max_question_characters = max_question_characters
+
+    async def answer(self, question: Question, on_text: Callable[[str], None] = lambda text: None) -> Turn:
+        """The turn, finished: answered, abstained, failed (with a notice for the asker) or refused.
+
+        `on_text` is told the text as it grows; a text that does not continue the one before replaces
+        it. Ends within the turn's time limit and raises nothing but cancellation.
+        """
+        trace = TurnTrace()
+        if not question.text.strip():
+            return self._turn(question, trace, refusal(notices.NOTHING_ASKED, "empty"), "refused")
+        if len(question.text) > self._max_question_characters:
+            notice = notices.too_long(self._max_question_characters)
+            return self._turn(question, trace, refusal(notice, "too_long"), "refused")
+        state: TurnState = {}
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                state = await self._run(question, trace, on_text)
+            answer = state["answer"]
+            outcome: Outcome = "abstained" if answer.abstained else "answered"
+        except TimeoutError:
+            log.warning("turn_timed_out", after_seconds=self._timeout_seconds)
+            answer, outcome = refusal(notices.TIMED_OUT, "timed_out"), "failed"
+        except ModelError as error:
+            log.error("turn_failed", error=type(error).__name__, detail=str(error)[:300])
+            answer, outcome = refusal(notices.MODEL_FAILED, "model_failed"), "failed"
+        except ThreadloreError as error:
+            log.error("turn_failed", error=type(error).__name__, detail=str(error)[:300])
+            answer, outcome = refusal(notices.BROKEN, "broken"), "failed"
+        except Exception:
+            log.exception("turn_broke")
+            answer, outcome = refusal(notices.BROKEN, "broken"), "failed"
+        return self._turn(question, trace, answer, outcome, state)
+
+    async def _run(self, question: Question, trace: TurnTrace, on_text: Callable[[str], None]) -> TurnState:
+        with trace.span("remember") as facts:
+            memory = await self._memory.recall(question.thread, question.earlier)
+            facts.update(turns=len(memory.turns), summary=bool(memory.summary), earlier=len(memory.earlier))
+        context = TurnContext(
+            models=self._models,
+            search=self._search,
+            on_text=on_text,
+            trace=trace,
+            deadline=asyncio.get_running_loop().time() + self._timeout_seconds,
+        )
+        return await self._graph.ainvoke(  # type: ignore[return-value]
+            initial_state(question, memory), {"recursion_limit": 25}, context=context
+        )
+
+    async def remember(self, thread: Thread) -> None:
+        """Off the path, after a turn was recorded: fold what no longer fits into the thread's summary."""
+        await self._memory.summarise(thread)
+
+    def _turn(
+        self,
+        question: Question,
+        trace: TurnTrace,
+        answer: Answer,
+        outcome: Outcome,
+        state: TurnState | None = None,
+    ) -> Turn:
+        state = state or {}
+        return Turn(
+            id=question.turn_id,
+            trace_id=trace_id_for(question.turn_id),
+            thread=question.thread,
+            question_message_id=question.message_id,
+            author=question.author,
+            question=question.text,
+            query=state.get("query", question.text),
+            answer=answer,
+            outcome=outcome,
+            passages=state.get("passages", ()),
+            model=self._models[state.get("model_index", 0)].name,
+            prompts=tuple(trace.prompts),
+            use=trace.use,
+            spans=tuple(trace.spans),
+            asked_at=question.asked_at,
+            answered_at=datetime.now(UTC),
+        )
+
+
+def initial_state(question: Question, memory: Memory) -> TurnState:
+    """What a run of the graph starts from."""
+    return {
+        "question": question.text,
+        "memory": memory,
+        "audience": question.thread.audience,
+        "passages": (),
+        "model_index": 0,
+        "abstain_because": None,
+    }
+
+
+def refusal(notice: str, reason: str) -> Answer:
+    """A notice in the place of an answer."""
+    return Answer(text=notice, abstained=True, reason=reason)

@@ -1,0 +1,84 @@
+"""What travels through the graph, and what stands beside it.
+
+`TurnState` is the data of one run; every node returns the part that it changes. `TurnContext` holds
+what a run uses and never changes: models, search, the trace, the deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypedDict
+
+from core.messages import Answer, Audience, Memory, Passage, Span, TokenUse
+from core.ports import ChatModel
+
+OnText = Callable[[str], None]
+"""Told the answer's text as it stands so far (whole); must return at once."""
+
+
+class Search(Protocol):
+    """The best passages for a query that everyone in the audience may read."""
+
+    def __call__(self, query: str, *, audience: Audience) -> Awaitable[list[Passage]]: ...
+
+
+class TurnState(TypedDict, total=False):
+    """`model_index`: which of the models is on duty. `draft`: what it wrote, before the check."""
+
+    question: str
+    memory: Memory
+    audience: Audience
+    query: str
+    passages: tuple[Passage, ...]
+    model_index: int
+    draft: str
+    abstain_because: str | None
+    answer: Answer
+
+
+@dataclass
+class TurnTrace:
+    """The spans of one run, its token use and the prompts it used. Times are seconds since it began."""
+
+    began: float = field(default_factory=time.perf_counter)
+    spans: list[Span] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    use: TokenUse = field(default_factory=TokenUse)
+
+    @contextmanager
+    def span(self, name: str, **facts: object) -> Iterator[dict[str, object]]:
+        """Record one step, also when it fails; the step may add facts to the dict it is given."""
+        started = time.perf_counter()
+        known: dict[str, object] = dict(facts)
+        try:
+            yield known
+        except BaseException as error:
+            known["error"] = type(error).__name__
+            raise
+        finally:
+            self.spans.append(
+                Span(
+                    name=name,
+                    started_seconds=round(started - self.began, 6),
+                    ended_seconds=round(time.perf_counter() - self.began, 6),
+                    facts=known,
+                )
+            )
+
+    def note_prompt(self, prompt_id: str) -> None:
+        if prompt_id not in self.prompts:
+            self.prompts.append(prompt_id)
+
+
+@dataclass(frozen=True)
+class TurnContext:
+    """`models` in order of preference. `deadline` is a time of the running loop's clock, in seconds."""
+
+    models: Sequence[ChatModel]
+    search: Search
+    on_text: OnText
+    trace: TurnTrace
+    deadline: float
