@@ -1,0 +1,103 @@
+"""Turns what a source holds, as bytes, into a Document with plain Markdown text. Blocking: run it in a thread.
+
+The format is known by media type or by the ending of the name. Every failure is a SourceError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from core.errors import SourceError
+from core.knowledge.documents import Document
+from core.knowledge.loading.text import Extract, UnreadableError, clean_text
+
+READING_VERSION = "1"
+"""Raise it when loading or chunking changes what a document becomes: the next sync then reads all anew."""
+
+MAX_DOCUMENT_BYTES = 32 * 2**20
+MAX_TITLE_CHARACTERS = 300
+
+Extractor = Callable[[bytes, str | None], Extract]
+"""Takes the bytes and a character set, if one was declared. Raises UnreadableError."""
+
+
+def _extract_markdown(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.markdown import extract_markdown
+
+    return extract_markdown(data, charset)
+
+
+def _extract_plain(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.text import extract_plain
+
+    return extract_plain(data, charset)
+
+
+def _extract_html(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.html import extract_html
+
+    return extract_html(data, charset)
+
+
+def _extract_pdf(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.pdf import extract_pdf
+
+    return extract_pdf(data)
+
+
+def _extract_docx(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.docx import extract_docx
+
+    return extract_docx(data)
+
+
+_BY_ENDING: dict[str, Extractor] = {
+    **dict.fromkeys((".md", ".markdown", ".mdx"), _extract_markdown),
+    **dict.fromkeys((".txt", ".text", ".rst", ".adoc"), _extract_plain),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _extract_html),
+    ".pdf": _extract_pdf,
+    ".docx": _extract_docx,
+}
+_BY_MEDIA_TYPE: dict[str, Extractor] = {
+    "text/markdown": _extract_markdown,
+    "text/plain": _extract_plain,
+    "text/html": _extract_html,
+    "application/xhtml+xml": _extract_html,
+    "application/pdf": _extract_pdf,
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": _extract_docx,
+}
+ENDINGS = frozenset(_BY_ENDING)
+"""Lower-case endings of the file names that can be read."""
+MEDIA_TYPES = frozenset(_BY_MEDIA_TYPE)
+
+
+def fingerprint(data: bytes) -> str:
+    """The content hash of a document: same bytes read in the same way, same hash."""
+    return hashlib.sha256(READING_VERSION.encode() + b"\x00" + data).hexdigest()
+
+
+def load_document(
+    data: bytes, *, uri: str, name: str, media_type: str | None = None, charset: str | None = None
+) -> Document:
+    """Read a document. `name` is its file name: it tells the format where no media type does, and is the
+    title of last resort. Text is assumed where neither tells. Raises SourceError."""
+    if not data.strip():
+        raise SourceError(uri, "The file is empty.")
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise SourceError(uri, f"The file is larger than {MAX_DOCUMENT_BYTES // 2**20} MB.")
+    path = PurePosixPath(name)
+    extractor = _BY_ENDING.get(path.suffix.lower(), _extract_plain)
+    if media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and path.suffix.lower() in ENDINGS):
+        extractor = _BY_MEDIA_TYPE[media_type]
+    try:
+        extract = extractor(data, charset)
+    except UnreadableError as error:
+        raise SourceError(uri, error.reason) from error
+    text = clean_text(extract.text)
+    if not text.strip():
+        raise SourceError(uri, extract.empty_reason)
+    title = " ".join(clean_text(extract.title or "").split())
+    title = title or " ".join(clean_text(path.stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
+    return Document(uri=uri, title=title[:MAX_TITLE_CHARACTERS], text=text, content_hash=fingerprint(data))

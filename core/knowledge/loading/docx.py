@@ -1,0 +1,104 @@
+"""Reads Word documents (DOCX): headings, paragraphs, lists and tables in their order."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import docx
+from docx.document import Document as WordDocument
+from docx.opc.exceptions import OpcError
+from docx.table import Table
+from docx.text.paragraph import Paragraph
+from lxml.etree import LxmlError
+
+from core.knowledge.loading.html import render_table
+from core.knowledge.loading.text import Extract, UnreadableError
+
+MAX_UNPACKED_BYTES = 256 * 2**20
+_HEADING = re.compile(r"heading ([1-9])$")
+
+
+def extract_docx(data: bytes) -> Extract:
+    """The body of the document. Raises UnreadableError for what is no DOCX, is encrypted or unpacks to an
+    absurd size."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
+                raise UnreadableError("The document unpacks to more than 256 MB.")
+        document = docx.Document(io.BytesIO(data))
+        blocks = list(_blocks(document))
+        title = document.core_properties.title or _title(document)
+    except zipfile.BadZipFile as error:
+        raise UnreadableError("The file is no DOCX document, is broken, or is encrypted.") from error
+    except (
+        OpcError,
+        LxmlError,
+        KeyError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        # What python-docx lets through for packages that lack a part or break its assumptions.
+        raise UnreadableError("The DOCX document is broken.") from error
+    return Extract("".join(blocks).strip("\n"), title)
+
+
+def _title(document: WordDocument) -> str | None:
+    for paragraph in document.paragraphs:
+        if _style(paragraph) == "title" or _HEADING.match(_style(paragraph)):
+            return paragraph.text.strip() or None
+    return None
+
+
+def _blocks(document: WordDocument) -> list[str]:
+    """Each block with the line breaks that part it from the one before."""
+    blocks: list[str] = []
+    in_list = False
+    for block in document.iter_inner_content():
+        listed = False
+        if isinstance(block, Table):
+            rendered = render_table([[_cell(cell.text) for cell in row.cells] for row in block.rows])
+        else:
+            rendered, listed = _paragraph(block)
+        if rendered:
+            blocks.append(("\n" if in_list and listed else "\n\n") + rendered)
+            in_list = listed
+    return blocks
+
+
+def _paragraph(paragraph: Paragraph) -> tuple[str, bool]:
+    """The paragraph as Markdown, and whether it is an item of a list."""
+    text, style = paragraph.text.strip(), _style(paragraph)
+    if not text:
+        return "", False
+    if style == "title":
+        return f"# {_one_line(text)}", False
+    if heading := _HEADING.match(style):
+        return f"{'#' * min(int(heading[1]), 6)} {_one_line(text)}", False
+    if style.startswith("list") or _is_numbered(paragraph):
+        deeper = re.search(r"(\d)$", style)
+        indent = "  " * (int(deeper[1]) - 1 if deeper else 0)
+        mark = "1." if "number" in style else "-"
+        return f"{indent}{mark} {_one_line(text)}", True
+    return text, False
+
+
+def _style(paragraph: Paragraph) -> str:
+    style = paragraph.style
+    return (style.name or "").lower() if style is not None else ""
+
+
+def _is_numbered(paragraph: Paragraph) -> bool:
+    properties = paragraph._p.pPr  # python-docx has no public name for list membership
+    return properties is not None and properties.numPr is not None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return _one_line(text).replace("|", "\\|")

@@ -1,0 +1,205 @@
+"""Reads HTML pages: the main content as Markdown, without menus, scripts and what is hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup
+from bs4.element import CData, NavigableString, PageElement, PreformattedString, Tag
+
+from core.knowledge.loading.text import Extract, clean_text
+
+# fmt: off
+_DROPPED = [
+    "script", "style", "noscript", "template", "nav", "aside", "form", "button", "select", "input", "textarea",
+    "iframe", "object", "embed", "svg", "canvas", "audio", "video", "dialog", "menu", "head",
+]
+_BLOCKS = {
+    "address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset",
+    "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main",
+    "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+}
+# fmt: on
+_ROLES = {"navigation", "banner", "contentinfo", "search", "complementary", "dialog", "menu", "menubar"}
+_INVISIBLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?:[;\s]|$)"
+)
+_PERMALINK = {"¶", "#", "§", "🔗", "\uf0c1"}
+MAX_DEPTH = 200
+
+
+def extract_html(data: bytes, charset: str | None) -> Extract:
+    """The page's main content; its <title>, or its first heading."""
+    soup = BeautifulSoup(data, "lxml", from_encoding=charset)
+    title = soup.title.get_text() if soup.title else None
+    _drop_boilerplate(soup)
+    root = soup.find("main") or soup.find(attrs={"role": "main"}) or _only_article(soup) or soup.body or soup
+    assert isinstance(root, Tag)  # noqa: S101 - every alternative is one
+    if title is None or not title.strip():
+        heading = root.find(["h1", "h2"])
+        title = heading.get_text() if heading else None
+    return Extract(render_markdown(root), title, "The page holds no text outside of its menus and scripts.")
+
+
+def _only_article(soup: BeautifulSoup) -> Tag | None:
+    articles = soup.find_all("article", limit=2)
+    return articles[0] if len(articles) == 1 and isinstance(articles[0], Tag) else None
+
+
+def _drop_boilerplate(soup: BeautifulSoup) -> None:
+    for tag in soup.find_all(_DROPPED):
+        tag.decompose()
+    for tag in soup.find_all(["header", "footer"]):
+        # The header of an article holds its heading; that of the page holds the site's menu.
+        if not tag.decomposed and not tag.find_parent(["article", "main", "section"]):
+            tag.decompose()
+    for tag in soup.find_all(_is_hidden):
+        if not tag.decomposed:
+            tag.decompose()
+
+
+def _is_hidden(tag: Tag) -> bool:
+    if tag.name in ("html", "body", "main"):
+        return False
+    role, style = tag.get("role"), tag.get("style")
+    return (
+        tag.has_attr("hidden")
+        or tag.get("aria-hidden") == "true"
+        or (isinstance(role, str) and role.lower() in _ROLES)
+        or (isinstance(style, str) and _INVISIBLE.search(style.lower()) is not None)
+    )
+
+
+def render_markdown(root: Tag) -> str:
+    """The blocks below the tag, one blank line between them."""
+    blocks = [block for block in _blocks(root, 0) if block.strip()]
+    return clean_text("\n\n".join(blocks)).strip("\n")
+
+
+def _blocks(tag: Tag, depth: int) -> Iterator[str]:
+    inline: list[str] = []
+    for child in tag.children:
+        if isinstance(child, Tag) and (child.name in _BLOCKS or _holds_blocks(child)) and depth < MAX_DEPTH:
+            yield _squeeze("".join(inline))
+            inline = []
+            yield from _block(child, depth + 1)
+        else:
+            inline.append(_inline(child))
+    yield _squeeze("".join(inline))
+
+
+def _holds_blocks(tag: Tag) -> bool:
+    return tag.find(list(_BLOCKS)) is not None
+
+
+def _block(tag: Tag, depth: int) -> Iterator[str]:
+    if re.fullmatch("h[1-6]", tag.name):
+        heading = " ".join(_squeeze(_inline_of(tag)).split())
+        yield f"{'#' * int(tag.name[1])} {heading}" if heading else ""
+    elif tag.name == "pre":
+        yield _fence(tag)
+    elif tag.name in ("ul", "ol"):
+        yield "\n".join(_items(tag, depth))
+    elif tag.name == "table":
+        yield from _table(tag, depth)
+    elif tag.name == "blockquote":
+        yield "\n".join(f"> {line}" for block in _blocks(tag, depth) if block for line in block.split("\n"))
+    elif tag.name == "dt":
+        yield f"**{_squeeze(_inline_of(tag))}**"
+    elif tag.name != "hr":
+        yield from _blocks(tag, depth)
+
+
+def _fence(tag: Tag) -> str:
+    code = tag.get_text().strip("\n")
+    language = ""
+    for name in (tag, tag.find("code")):
+        classes = name.get("class") if isinstance(name, Tag) else None
+        found = re.search(r"(?:language|lang|highlight-source)-(\w+)", " ".join(classes or ()))
+        language = language or (found[1] if found else "")
+    marks = max((len(run) for run in re.findall("`{3,}", code)), default=2) + 1
+    return f"{'`' * marks}{language}\n{code}\n{'`' * marks}" if code.strip() else ""
+
+
+def _items(tag: Tag, depth: int) -> Iterator[str]:
+    for n, item in enumerate(tag.find_all("li", recursive=False), start=1):
+        blocks = [block for block in _blocks(item, depth + 1) if block.strip()]
+        if blocks:
+            mark = f"{n}. " if tag.name == "ol" else "- "
+            yield mark + "\n".join(blocks).replace("\n", "\n" + " " * len(mark))
+
+
+def _table(tag: Tag, depth: int) -> Iterator[str]:
+    if caption := tag.find("caption"):
+        yield _squeeze(_inline_of(caption))
+        caption.decompose()
+    rows = [row for row in tag.find_all("tr") if row.find_parent("table") is tag]
+    cells = [row.find_all(["td", "th"], recursive=False) for row in rows]
+    width = max((len(row) for row in cells), default=0)
+    if width < 2 or tag.find("table"):
+        # A table of one column, or of tables, is layout.
+        for row in cells:
+            for cell in row:
+                yield from _blocks(cell, depth + 1)
+        return
+    lines = [[_cell(cell) for cell in row] for row in cells]
+    yield render_table([line for line in lines if any(line)])
+
+
+def render_table(rows: list[list[str]]) -> str:
+    """Rows of cells as a Markdown table whose first row is the head; cells hold no line breaks."""
+    if not rows:
+        return ""
+    width = max(len(row) for row in rows)
+    lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
+    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
+
+
+def _cell(cell: Tag) -> str:
+    return " ".join(cell.get_text(" ").split()).replace("|", "\\|")
+
+
+def _inline_of(tag: Tag) -> str:
+    return "".join(_inline(child) for child in tag.children)
+
+
+def _inline(node: PageElement) -> str:
+    if isinstance(node, Tag):
+        return _inline_tag(node)
+    if isinstance(node, PreformattedString) and not isinstance(node, CData):
+        return ""  # comments, declarations
+    return re.sub(r"\s+", " ", str(node)) if isinstance(node, NavigableString) else ""
+
+
+def _inline_tag(tag: Tag) -> str:
+    if tag.name == "br":
+        return "\n"
+    if tag.name == "img":
+        return str(tag.get("alt") or "")
+    if tag.name in ("code", "kbd", "samp", "tt"):
+        code = " ".join(tag.get_text().split())
+        return f"`{code}`" if code and "`" not in code else code
+    text = _inline_of(tag) if not tag.find(True) or _depth_of(tag) < MAX_DEPTH else tag.get_text(" ")
+    if tag.name == "a":
+        return _link(tag, text)
+    mark = {"strong": "**", "b": "**", "em": "*", "i": "*"}.get(tag.name, "")
+    inner = text.strip()
+    return text.replace(inner, f"{mark}{inner}{mark}", 1) if mark and inner else text
+
+
+def _depth_of(tag: Tag) -> int:
+    return sum(1 for _ in tag.parents)
+
+
+def _link(tag: Tag, text: str) -> str:
+    href = str(tag.get("href") or "")
+    if text.strip() in _PERMALINK and "#" in href:
+        return ""
+    if text.strip() and href.startswith(("http://", "https://", "mailto:")) and "\n" not in text:
+        return f"[{text.strip()}]({href.replace(' ', '%20').replace(')', '%29')})"
+    return text
+
+
+def _squeeze(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.strip().split("\n"))
