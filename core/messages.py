@@ -30,12 +30,16 @@ class Author(Frozen):
 
 
 class Channel(Frozen):
-    """A place where people talk. `private` means that not everyone in the workspace can read it."""
+    """A place where people talk. `private` means that not everyone in the workspace can read it.
+
+    `parent` is the channel that this one is a part of, if any: whoever reads here can read there.
+    """
 
     platform: str
     workspace: str
     id: str
     private: bool = False
+    parent: str | None = None
 
 
 class Audience(Frozen):
@@ -64,8 +68,9 @@ class Thread(Frozen):
     @property
     def audience(self) -> Audience:
         """Everyone who can read a reply posted in this thread."""
+        channel = self.channel
         return Audience(
-            platform=self.channel.platform, workspace=self.channel.workspace, channel=self.channel.id
+            platform=channel.platform, workspace=channel.workspace, channel=channel.parent or channel.id
         )
 
 
