@@ -1,0 +1,207 @@
+"""Runs a data set's queries through the search and measures what comes back.
+
+The corpus goes into a collection made for the run (core.evaluation.collection); what is measured is the
+store, the embedder and the rewriting model that are handed in, exactly as the assistant uses them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from core.errors import DatasetError, ModelError
+from core.evaluation.collection import (
+    OnProgress,
+    Progress,
+    RunCollection,
+    ignore_progress,
+    open_run_collection,
+)
+from core.evaluation.datasets import Dataset, Query
+from core.evaluation.metrics import (
+    Interval,
+    Judgements,
+    bootstrap_interval,
+    mean,
+    ndcg_at,
+    precision_at,
+    recall_at,
+    reciprocal_rank,
+    relevant_documents,
+)
+from core.messages import Frozen, Memory
+from core.ports import ChatModel, Embedder, KnowledgeStore
+
+QueryForm = Literal["text", "rewrite", "history"]
+"""What is searched for: the query alone; the standalone form that the set brings along; the query
+rewritten by us with the turns before it in memory."""
+
+NDCG_DEPTH = 10
+MOST_PASSAGES = 2000
+"""Where looking for further distinct documents ends."""
+
+
+class RetrievalResult(Frozen):
+    """Means over the judged queries; `intervals` holds the 95% interval of each by its name.
+
+    `recall` and `precision` are at k; `ndcg10` is at 10; `mrr` looks at the first k, at least 10.
+    `seconds` is wall clock, ingestion included; `search_ms_p50` and `_p95` are one search each.
+    """
+
+    dataset: str
+    split: str | None
+    query: QueryForm
+    k: int
+    queries: int
+    documents: int
+    chunks: int
+    recall: float
+    precision: float
+    mrr: float
+    ndcg10: float
+    intervals: dict[str, Interval]
+    search_ms_p50: float
+    search_ms_p95: float
+    seconds: float
+
+
+async def run_retrieval(
+    dataset: Dataset,
+    *,
+    store: KnowledgeStore,
+    embedder: Embedder,
+    k: int = 10,
+    split: str | None = None,
+    query: QueryForm = "text",
+    rewriter: ChatModel | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> RetrievalResult:
+    """Measure the search. `rewriter` is the chat model that rewrites, for `query="history"`.
+
+    Raises DatasetError if the set has no judged queries, not the split, or not the form asked for.
+    """
+    began = time.perf_counter()
+    judgements = dataset.judgements(split)
+    queries = judged_queries(dataset, split, judgements)
+    forms = await _query_forms(queries, query, rewriter)
+    rankings: list[list[str]] = []
+    search_seconds: list[float] = []
+    async with open_run_collection(dataset, store=store, embedder=embedder, on_progress=on_progress) as run:
+        for text in forms:
+            vector = await embedder.embed_query(text)
+            started = time.perf_counter()
+            rankings.append(await rank_documents(run, store, embedder, text, vector, max(k, NDCG_DEPTH)))
+            search_seconds.append(time.perf_counter() - started)
+            on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
+        figures = measure_rankings(rankings, [judgements[each.id] for each in queries], k)
+    return RetrievalResult(
+        dataset=dataset.name,
+        split=split,
+        query=query,
+        k=k,
+        queries=len(queries),
+        documents=run.documents,
+        chunks=run.chunks,
+        **{name: mean(values) for name, values in figures.items()},
+        intervals={name: bootstrap_interval(values) for name, values in figures.items()},
+        search_ms_p50=_percentile_ms(search_seconds, 0.50),
+        search_ms_p95=_percentile_ms(search_seconds, 0.95),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def judged_queries(dataset: Dataset, split: str | None, judgements: dict[str, dict[str, int]]) -> list[Query]:
+    """The queries with at least one relevant document. Raises DatasetError if there is none."""
+    queries = [each for each in dataset.queries(split) if relevant_documents(judgements.get(each.id, {}))]
+    if not queries:
+        raise DatasetError(
+            f"{dataset.folder}: no query has a relevant document. "
+            "Check that the query ids in the judgements are those of queries.jsonl."
+        )
+    return queries
+
+
+def measure_rankings(
+    rankings: Sequence[Sequence[str]], judgements: Sequence[Judgements], k: int
+) -> dict[str, list[float]]:
+    """One value per query for each of recall, precision, mrr and ndcg10."""
+    pairs = list(zip(rankings, judgements, strict=True))
+    return {
+        "recall": [recall_at(ranking, grades, k) for ranking, grades in pairs],
+        "precision": [precision_at(ranking, grades, k) for ranking, grades in pairs],
+        "mrr": [reciprocal_rank(ranking, grades, max(k, NDCG_DEPTH)) for ranking, grades in pairs],
+        "ndcg10": [ndcg_at(ranking, grades, NDCG_DEPTH) for ranking, grades in pairs],
+    }
+
+
+async def rank_documents(
+    run: RunCollection,
+    store: KnowledgeStore,
+    embedder: Embedder,
+    text: str,
+    vector: Sequence[float],
+    documents: int,
+) -> list[str]:
+    """The ids of the first `documents` distinct documents, each at the place of its best passage."""
+    limit = documents * 2
+    while True:
+        passages = await store.search(
+            text,
+            vector,
+            embedder=embedder.name,
+            audience=run.audience,
+            limit=limit,
+            collections=[run.name],
+        )
+        ranking = list(dict.fromkeys(passage.uri for passage in passages))
+        if len(ranking) >= documents or len(passages) < limit or limit >= MOST_PASSAGES:
+            return ranking[:documents]
+        limit *= 3
+
+
+async def _query_forms(queries: Sequence[Query], form: QueryForm, rewriter: ChatModel | None) -> list[str]:
+    if form == "text":
+        return [each.text for each in queries]
+    if form == "rewrite":
+        if not any(each.rewrite for each in queries):
+            raise DatasetError(
+                "No query of this set has a rewrite. Ask with the text or the history instead."
+            )
+        return [each.rewrite or each.text for each in queries]
+    if rewriter is None:
+        raise ValueError("asking with the history needs a model that rewrites")
+    return [await rewrite_with_history(each, rewriter) for each in queries]
+
+
+def memory_of(query: Query) -> Memory:
+    """The turns before a query, as a thread remembers them."""
+    turns: list[tuple[str, str]] = []
+    for said in query.history:
+        if said.role == "user" or not turns:
+            turns.append((said.text, "") if said.role == "user" else ("", said.text))
+        else:
+            question, answer = turns[-1]
+            turns[-1] = (question, f"{answer}\n{said.text}".strip())
+    return Memory(turns=tuple(turns))
+
+
+async def rewrite_with_history(query: Query, rewriter: ChatModel) -> str:
+    """The query as the assistant would search for it in its thread; unchanged if the model fails."""
+    from core.graph.calling import build_request
+    from core.graph.rewrite import one_line
+
+    memory = memory_of(query)
+    if memory.is_empty:
+        return query.text
+    request, _ = build_request("rewrite", question=query.text, memory=memory)
+    try:
+        written = "".join([delta.text async for delta in rewriter.stream(request)])
+    except ModelError:
+        return query.text
+    return one_line(written) or query.text
+
+
+def _percentile_ms(seconds: Sequence[float], share: float) -> float:
+    ordered = sorted(seconds)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000.0, 2)
