@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 
-from core.messages import Frozen
+from pydantic import model_validator
+
+from core.messages import Audience, Frozen
 
 
 class Grant(Frozen):
-    """Lets an audience read a collection: everyone (all None), a platform, a workspace or a channel."""
+    """Lets an audience read a collection: everyone (all None), a platform, a workspace or a channel.
+
+    Ids are unique only within what is around them, so a channel is granted with its workspace, and a
+    workspace with its platform.
+    """
 
     platform: str | None = None
     workspace: str | None = None
     channel: str | None = None
 
+    @model_validator(mode="after")
+    def _name_what_is_around(self) -> Self:
+        if (self.channel and not self.workspace) or (self.workspace and not self.platform):
+            raise ValueError("a channel is granted with its workspace, a workspace with its platform")
+        return self
+
+    def admits(self, audience: Audience) -> bool:
+        """Whether the whole audience is among those granted."""
+        return (
+            self.platform in (None, audience.platform)
+            and self.workspace in (None, audience.workspace)
+            and self.channel in (None, audience.channel)
+        )
+
 
 class Document(Frozen):
     """One item of a source, as plain Markdown text. `content_hash` is the SHA-256 of what was read,
-    in hex: same hash, same document."""
+    in hex, salted with the version of the way it is read: same hash, same document."""
 
     uri: str
     title: str
@@ -26,11 +47,13 @@ class Document(Frozen):
 
 
 class StoredDocument(Frozen):
-    """What is remembered of a document between syncs."""
+    """What is remembered of a document between syncs. `embedder` names the model of its vectors."""
 
     id: int
     uri: str
     content_hash: str
+    embedder: str = ""
+    chunks: int = 0
 
 
 class ChunkDraft(Frozen):
@@ -61,6 +84,14 @@ class FailedDocument(Frozen):
 
     uri: str
     reason: str
+
+
+class Progress(Frozen):
+    """How far a sync is: documents looked at, of how many are known so far, and the latest one."""
+
+    done: int
+    total: int
+    uri: str
 
 
 class SyncReport(Frozen):

@@ -115,7 +115,8 @@ class FolderSource:
         if not self._root.is_dir():
             raise SourceError(self.uri, "There is no folder of this name.")
         seen: set[Path] = set()
-        for folder, folders, names in os.walk(self._root, onerror=self._refuse_root):
+        unreadable: list[OSError] = []
+        for folder, folders, names in os.walk(self._root, onerror=unreadable.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder, name)
@@ -125,15 +126,18 @@ class FolderSource:
                 if target in seen or not target.is_relative_to(self._root) or _is_empty_text(target):
                     continue
                 seen.add(target)
-                uri = (Path(self._root.name) / path.relative_to(self._root)).as_posix()
-                # A name that is no valid text would not survive the store.
-                yield Entry(uri=uri.encode(errors="replace").decode(), locator=str(target))
+                yield self._entry(path, target)
+        for error in unreadable:
+            # Listed, so that it fails when read, and so that what is stored of it does not count as deleted.
+            path = Path(error.filename)
+            if path == self._root:
+                raise SourceError(self.uri, f"The folder cannot be read: {error.strerror}.") from error
+            yield self._entry(path, path)
 
-    def _refuse_root(self, error: OSError) -> None:
-        """The root must be readable, or everything in it would count as deleted; so must what is below."""
-        raise SourceError(
-            self.uri, f"The folder {error.filename} cannot be read: {error.strerror}."
-        ) from error
+    def _entry(self, path: Path, target: Path) -> Entry:
+        uri = (Path(self._root.name) / path.relative_to(self._root)).as_posix()
+        # A name that is no valid text would not survive the store.
+        return Entry(uri=uri.encode(errors="replace").decode(), locator=str(target))
 
 
 def _is_empty_text(path: Path) -> bool:
@@ -145,6 +149,8 @@ def _is_empty_text(path: Path) -> bool:
 
 def _read_file(entry: Entry, path: Path) -> Content:
     try:
+        if path.is_dir():
+            raise SourceError(entry.uri, "The folder cannot be read.")
         if not path.is_file():
             raise SourceError(entry.uri, "This is not a regular file, or it is gone.")
         if path.stat().st_size > MAX_DOCUMENT_BYTES:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from core.errors import SourceError
 from core.knowledge.documents import Document
-from core.knowledge.loading.text import Extract, UnreadableError, clean_text
+from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, clean_text
 
 READING_VERSION = "1"
 """Raise it when loading or chunking changes what a document becomes: the next sync then reads all anew."""
@@ -98,6 +98,8 @@ def load_document(
     text = clean_text(extract.text)
     if not text.strip():
         raise SourceError(uri, extract.empty_reason)
+    if len(text) > MAX_CHARACTERS:
+        raise SourceError(uri, f"The document holds more than {MAX_CHARACTERS} characters of text.")
     title = " ".join(clean_text(extract.title or "").split())
     title = title or " ".join(clean_text(path.stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
     return Document(uri=uri, title=title[:MAX_TITLE_CHARACTERS], text=text, content_hash=fingerprint(data))

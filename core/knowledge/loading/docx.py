@@ -11,7 +11,6 @@ from docx.document import Document as WordDocument
 from docx.opc.exceptions import OpcError
 from docx.table import Table
 from docx.text.paragraph import Paragraph
-from lxml.etree import LxmlError
 
 from core.knowledge.loading.html import render_table
 from core.knowledge.loading.text import Extract, UnreadableError
@@ -34,14 +33,14 @@ def extract_docx(data: bytes) -> Extract:
         raise UnreadableError("The file is no DOCX document, is broken, or is encrypted.") from error
     except (
         OpcError,
-        LxmlError,
+        SyntaxError,
         KeyError,
         ValueError,
         AttributeError,
         RuntimeError,
         NotImplementedError,
     ) as error:
-        # What python-docx lets through for packages that lack a part or break its assumptions.
+        # What python-docx and lxml (a SyntaxError) let through for packages that lack a part or break its assumptions.
         raise UnreadableError("The DOCX document is broken.") from error
     return Extract("".join(blocks).strip("\n"), title)
 

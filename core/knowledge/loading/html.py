@@ -34,7 +34,7 @@ def extract_html(data: bytes, charset: str | None) -> Extract:
     soup = BeautifulSoup(data, "lxml", from_encoding=charset)
     title = soup.title.get_text() if soup.title else None
     _drop_boilerplate(soup)
-    root = soup.find("main") or soup.find(attrs={"role": "main"}) or _only_article(soup) or soup.body or soup
+    root = soup.find("main") or soup.find(role="main") or _only_article(soup) or soup.body or soup
     assert isinstance(root, Tag)  # noqa: S101 - every alternative is one
     if title is None or not title.strip():
         heading = root.find(["h1", "h2"])

@@ -9,10 +9,9 @@ import re
 import pypdf
 from pypdf.errors import PyPdfError
 
-from core.knowledge.loading.text import Extract, UnreadableError
+from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError
 
 MAX_PAGES = 5_000
-MAX_CHARACTERS = 20_000_000
 _HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 
 
@@ -54,7 +53,7 @@ def _extract(data: bytes) -> Extract:
         text = re.sub(r"(?m)^(#{1,6} )", r"\\\1", text)
         size += len(text)
         if size > MAX_CHARACTERS:
-            raise UnreadableError(f"The PDF holds more than {MAX_CHARACTERS} characters.")
+            break  # too much for a document anyway
         if text:
             parts.append(f"## Page {number}\n\n{text}")
     title = reader.metadata.title if reader.metadata else None

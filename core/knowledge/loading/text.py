@@ -15,6 +15,10 @@ class UnreadableError(Exception):
         self.reason = reason
 
 
+MAX_CHARACTERS = 5_000_000
+"""More text than this in one document is refused: it is held in memory with all its vectors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Extract:
     """What a format gave: Markdown text, a title if it names one, and what to say if the text is empty."""
@@ -49,8 +53,8 @@ def clean_text(text: str) -> str:
 def decode_text(data: bytes, charset: str | None = None) -> str:
     """Decode by byte order mark, declared character set, UTF-8, Windows-1252. Raises UnreadableError when
     the bytes are no text."""
-    declared = [encoding for bom, encoding in _BOMS if data.startswith(bom)][:1] or [charset, "utf-8"]
-    for encoding in declared:
+    marked = [encoding for bom, encoding in _BOMS if data.startswith(bom)][:1]
+    for encoding in marked or (charset, "utf-8"):
         try:
             text = data.decode(encoding) if encoding else None
         except (UnicodeDecodeError, LookupError):

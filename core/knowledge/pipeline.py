@@ -1,0 +1,148 @@
+"""The steps of a sync that overlap: documents are read and sliced in threads while those before them are
+embedded. Holds a few batches in memory, however many documents there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from core.errors import ModelTransientError, SourceError
+from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text
+from core.knowledge.documents import ChunkDraft, Document
+from core.knowledge.loading import fingerprint, load_document
+from core.knowledge.sources import Content, Entry
+from core.ports import Embedder
+
+log = structlog.get_logger(__name__)
+
+BATCH_CHUNKS = 128
+BATCH_ENTRIES = 256
+BATCHES_AHEAD = 2
+TEXTS_PER_CALL = 32
+MAX_ATTEMPTS = 5
+MAX_PAUSE_SECONDS = 60.0
+
+EmbeddedDocument = tuple[Document, Sequence[ChunkDraft], Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that is to be stored, with its chunks, not yet embedded."""
+
+    document: Document
+    chunks: tuple[ChunkDraft, ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What came of reading some entries, in their order within each list."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed: list[tuple[Entry, SourceError]] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        entries = len(self.drafts) + len(self.unchanged) + len(self.failed)
+        return entries >= BATCH_ENTRIES or sum(len(draft.chunks) for draft in self.drafts) >= BATCH_CHUNKS
+
+
+async def prepare(content: Content, uri: str, current: str | None, policy: ChunkingPolicy) -> Draft | None:
+    """Read and slice a document, off the event loop; None if its content hash is `current` already."""
+
+    def work() -> Draft | None:
+        if current is not None and fingerprint(content.data) == current:
+            return None
+        document = load_document(
+            content.data,
+            uri=uri,
+            name=content.name,
+            media_type=content.media_type,
+            charset=content.charset,
+        )
+        return Draft(document, tuple(chunk_text(document.text, title=document.title, policy=policy)))
+
+    return await asyncio.to_thread(work)
+
+
+async def read_ahead(
+    entries: Sequence[Entry], read: Callable[[Entry], Awaitable[Draft | None]]
+) -> AsyncGenerator[Batch, None]:
+    """Batches of what `read` gives (None: unchanged; SourceError: failed), read while the caller works on
+    the batch before. Close it when leaving early."""
+    queue: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=BATCHES_AHEAD)
+
+    async def produce() -> None:
+        batch = Batch()
+        for entry in entries:
+            try:
+                draft = await read(entry)
+            except SourceError as error:
+                batch.failed.append((entry, error))
+            else:
+                if draft is None:
+                    batch.unchanged.append(entry.uri)
+                else:
+                    batch.drafts.append(draft)
+            if batch.is_full:
+                await queue.put(batch)
+                batch = Batch()
+        await queue.put(batch)
+        await queue.put(None)
+
+    producer = asyncio.create_task(produce())
+    producer.add_done_callback(lambda task: None if task.cancelled() else _wake(queue, task))
+    try:
+        while (batch := await queue.get()) is not None:
+            yield batch
+        await producer
+    finally:
+        producer.cancel()
+        with suppress(asyncio.CancelledError):
+            await producer
+
+
+def _wake(queue: asyncio.Queue[Batch | None], producer: asyncio.Task[None]) -> None:
+    """A producer that raised leaves nobody to end the queue."""
+    if producer.exception() is not None:
+        while queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
+
+
+class Embedding:
+    """Embeds the chunks of many documents at once: texts of like length together, equal texts once."""
+
+    def __init__(
+        self, embedder: Embedder, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self.embedder = embedder
+        self._sleep = sleep
+
+    async def embed(self, drafts: Sequence[Draft]) -> list[EmbeddedDocument]:
+        """Each draft with one vector per chunk. Raises ModelError."""
+        texts = [[embedding_text(draft.document.title, chunk) for chunk in draft.chunks] for draft in drafts]
+        distinct = sorted({text for of_draft in texts for text in of_draft}, key=len)
+        vectors: dict[str, Sequence[float]] = {}
+        for first in range(0, len(distinct), TEXTS_PER_CALL):
+            group = distinct[first : first + TEXTS_PER_CALL]
+            vectors.update(zip(group, await self._embed_group(group), strict=True))
+        return [
+            (draft.document, draft.chunks, [vectors[text] for text in of_draft])
+            for draft, of_draft in zip(drafts, texts, strict=True)
+        ]
+
+    async def _embed_group(self, texts: Sequence[str]) -> list[Sequence[float]]:
+        """A long sync outlasts a rate limit: wait as asked, else twice as long each time."""
+        for attempt in range(1, MAX_ATTEMPTS):
+            try:
+                return await self.embedder.embed_documents(texts)
+            except ModelTransientError as error:
+                pause_seconds = min(error.retry_after_seconds or 2.0**attempt, MAX_PAUSE_SECONDS)
+                log.warning("embedding_postponed", attempt=attempt, seconds=pause_seconds)
+                await self._sleep(pause_seconds)
+        return await self.embedder.embed_documents(texts)

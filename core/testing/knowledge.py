@@ -1,0 +1,247 @@
+"""A KnowledgeStore in memory, for tests: the same rules as the real one, without a database."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+
+from core.errors import EmbeddingMismatchError
+from core.knowledge.chunking import embedding_text
+from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
+from core.knowledge.search_policy import SearchPolicy
+from core.messages import Audience, Passage
+
+_WORD = re.compile(r"\w+")
+_COMMON = frozenset(
+    ["a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "how", "i", "in", "is", "it", "of"]
+    + ["on", "or", "the", "to", "was", "what", "with"]
+)
+    "a an and are as at be by do does for how i in is it of on or the to was what with".split()
+)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    id: int
+    draft: ChunkDraft
+    vector: Sequence[float]
+    words: Counter[str]
+
+
+@dataclass(slots=True)
+class _Document:
+    id: int
+    document: Document
+    embedder: str
+    chunks: list[_Chunk]
+
+
+@dataclass(slots=True)
+class _Source:
+    id: int
+    collection: str
+    uri: str
+    kind: str
+    documents: dict[str, _Document] = field(default_factory=dict)
+    synced_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Collection:
+    id: int
+    name: str
+    grants: set[Grant] = field(default_factory=set)
+
+
+class InMemoryKnowledgeStore:
+    """Keeps everything in dictionaries; words are compared as they stand, without a stemmer."""
+
+    def __init__(self, policy: SearchPolicy | None = None) -> None:
+        self._policy = policy or SearchPolicy()
+        self._ids = count(1)
+        self._collections: dict[str, _Collection] = {}
+        self._sources: dict[int, _Source] = {}
+        self._dimensions: dict[str, int] = {}
+
+    async def open_collection(self, name: str, grants: Sequence[Grant] = ()) -> int:
+        if name not in self._collections:
+            self._collections[name] = _Collection(next(self._ids), name)
+            grants = grants or (Grant(),)
+        self._collections[name].grants.update(grants)
+        return self._collections[name].id
+
+    async def drop_collection(self, name: str) -> None:
+        self._collections.pop(name, None)
+        self._sources = {id: source for id, source in self._sources.items() if source.collection != name}
+
+    async def open_source(self, collection_id: int, uri: str, kind: str) -> int:
+        name = next(c.name for c in self._collections.values() if c.id == collection_id)
+        for source in self._sources.values():
+            if (source.collection, source.uri) == (name, uri):
+                return source.id
+        source = _Source(next(self._ids), name, uri, kind)
+        self._sources[source.id] = source
+        return source.id
+
+    async def drop_source(self, collection_id: int, uri: str) -> None:
+        names = {c.name for c in self._collections.values() if c.id == collection_id}
+        self._sources = {
+            id: source
+            for id, source in self._sources.items()
+            if not (source.collection in names and source.uri == uri)
+        }
+
+    async def sources(self) -> list[SourceStatus]:
+        return [
+            SourceStatus(
+                id=source.id,
+                collection=source.collection,
+                uri=source.uri,
+                kind=source.kind,
+                documents=len(source.documents),
+                synced_at=source.synced_at,
+                error=source.error,
+            )
+            for source in sorted(self._sources.values(), key=lambda s: (s.collection, s.uri))
+        ]
+
+    async def finish_source(self, source_id: int, *, error: str | None) -> None:
+        self._sources[source_id].synced_at = datetime.now(UTC)
+        self._sources[source_id].error = error
+
+    async def documents(self, source_id: int) -> dict[str, StoredDocument]:
+        return {
+            uri: StoredDocument(
+                id=stored.id,
+                uri=uri,
+                content_hash=stored.document.content_hash,
+                embedder=stored.embedder,
+                chunks=len(stored.chunks),
+            )
+            for uri, stored in self._sources[source_id].documents.items()
+        }
+
+    async def put_documents(
+        self,
+        source_id: int,
+        documents: Sequence[tuple[Document, Sequence[ChunkDraft], Sequence[Sequence[float]]]],
+        *,
+        embedder: str,
+    ) -> None:
+        lengths = {len(vector) for _, _, vectors in documents for vector in vectors}
+        expected = {self._dimensions[embedder]} if embedder in self._dimensions else set()
+        if len(lengths | expected) > 1:
+            raise EmbeddingMismatchError(
+                f"Vectors of {embedder} have {sorted(expected)} dimensions; got {sorted(lengths)}."
+            )
+        for length in lengths:
+            self._dimensions[embedder] = length
+        stored = self._sources[source_id].documents
+        for document, drafts, vectors in documents:
+            id = stored[document.uri].id if document.uri in stored else next(self._ids)
+            chunks = [
+                _Chunk(next(self._ids), draft, vector, Counter(_words(embedding_text(document.title, draft))))
+                for draft, vector in zip(drafts, vectors, strict=True)
+            ]
+            stored[document.uri] = _Document(id, document, embedder, chunks)
+
+    async def delete_documents(self, document_ids: Sequence[int]) -> None:
+        for source in self._sources.values():
+            source.documents = {
+                uri: stored for uri, stored in source.documents.items() if stored.id not in document_ids
+            }
+
+    async def search(
+        self,
+        text: str,
+        vector: Sequence[float],
+        *,
+        embedder: str,
+        audience: Audience,
+        limit: int,
+        collections: Collection[str] | None = None,
+    ) -> list[Passage]:
+        self._check_model(embedder, len(vector))
+        readable = self._readable(audience, collections)
+        similarities = {
+            chunk.id: sum(a * b for a, b in zip(chunk.vector, vector, strict=True))
+            for document, chunk in readable.values()
+            if document.embedder == embedder
+        }
+        dense = _ranks(similarities, self._policy.leg_size)
+        lexical = _ranks(self._bm25(text, [chunk for _, chunk in readable.values()]), self._policy.leg_size)
+        return [
+            Passage(
+                chunk_id=chunk_id,
+                document_id=readable[chunk_id][0].id,
+                title=readable[chunk_id][0].document.title,
+                uri=readable[chunk_id][0].document.uri,
+                heading_path=readable[chunk_id][1].draft.heading_path,
+                text=readable[chunk_id][1].draft.text,
+                rank=rank,
+                score=score,
+                similarity=similarities.get(chunk_id),
+                dense_rank=dense.get(chunk_id),
+                lexical_rank=lexical.get(chunk_id),
+            )
+            for rank, (chunk_id, score) in enumerate(self._policy.fuse(dense, lexical, limit), start=1)
+        ]
+
+    def _check_model(self, embedder: str, dimensions: int) -> None:
+        stored = {
+            document.embedder
+            for source in self._sources.values()
+            for document in source.documents.values()
+            if document.chunks
+        }
+        if stored and embedder not in stored:
+            raise EmbeddingMismatchError(
+                f"The documents were embedded with {', '.join(sorted(stored))}, not with {embedder}."
+            )
+        if self._dimensions.get(embedder, dimensions) != dimensions:
+            raise EmbeddingMismatchError(f"Vectors of {embedder} do not have {dimensions} dimensions.")
+
+    def _readable(
+        self, audience: Audience, names: Collection[str] | None
+    ) -> dict[int, tuple[_Document, _Chunk]]:
+        allowed = {
+            collection.name
+            for collection in self._collections.values()
+            if any(grant.admits(audience) for grant in collection.grants)
+            and (names is None or collection.name in names)
+        }
+        return {
+            chunk.id: (document, chunk)
+            for source in self._sources.values()
+            if source.collection in allowed
+            for document in source.documents.values()
+            for chunk in document.chunks
+        }
+
+    def _bm25(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
+        k1, b = self._policy.k1, self._policy.b
+        average = sum(chunk.words.total() for chunk in chunks) / max(len(chunks), 1)
+        scores: Counter[int] = Counter()
+        for word in set(_words(query)):
+            matches = [chunk for chunk in chunks if word in chunk.words]
+            idf = math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))
+            for chunk in matches:
+                often = chunk.words[word]
+                held_back = k1 * (1 - b + b * chunk.words.total() / average)
+                scores[chunk.id] += idf * often * (k1 + 1) / (often + held_back)
+        return dict(scores)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _WORD.findall(text.lower()) if word not in _COMMON]
+
+
+def _ranks(scores: dict[int, float], size: int) -> dict[int, int]:
+    best = sorted(scores, key=lambda id: (-scores[id], id))[:size]
+    return {id: rank for rank, id in enumerate(best, start=1)}
