@@ -21,8 +21,6 @@ _COMMON = frozenset(
     ["a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "how", "i", "in", "is", "it", "of"]
     + ["on", "or", "the", "to", "was", "what", "with"]
 )
-    "a an and are as at be by do does for how i in is it of on or the to was what with".split()
-)
 
 
 @dataclass(slots=True)
