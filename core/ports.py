@@ -159,6 +159,15 @@ class Recollection(Frozen):
     turns: tuple[tuple[UUID, str, str], ...] = ()
 
 
+class Forgotten(Frozen):
+    """What was erased, in rows; `effects` are the replies of ours that were visible, for their removal."""
+
+    turns: int = 0
+    feedback: int = 0
+    events: int = 0
+    effects: tuple[Effect, ...] = ()
+
+
 class TurnStore(Protocol):
     """The record of every turn: memory, trace and export read from it."""
 
@@ -183,6 +192,20 @@ class TurnStore(Protocol):
         citations, feedback, the thread's summary if it covers the turn. Remembers the deletion, so
         that a message which arrives after its deletion is not answered. Returns the effects that
         were visible, for their removal."""
+        ...
+
+    async def forget_author(self, platform: str, workspace: str, author: str) -> Forgotten:
+        """Erase every turn that the author asked, as `forget_message` does, and every rating they gave;
+        events of theirs that wait are not handled any more."""
+        ...
+
+    async def forget_thread(self, thread: Thread) -> Forgotten:
+        """Erase every turn of the thread with its summary and what waits in it."""
+        ...
+
+    async def forget_workspace(self, platform: str, workspace: str) -> Forgotten:
+        """Erase every turn, rating, summary and event of the workspace, and what is granted to it alone:
+        a collection that nobody else may read goes with its documents."""
         ...
 
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
