@@ -1,0 +1,230 @@
+"""Slack's payloads parsed into Events. Pure: no calls, no clock, nothing remembered.
+
+A payload that is not for us, or not news, is None. Interactions (buttons, modals) are in
+bot.slack.interactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from bot.feedback_emoji import emoji_name
+from bot.slack.interactions import PLATFORM, parse_interaction
+from bot.slack.mrkdwn import markdown_of, mentions
+from core.messages import (
+    Addressing,
+    Author,
+    Channel,
+    Event,
+    FeedbackGiven,
+    FeedbackWithdrawn,
+    Frozen,
+    Message,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    Rating,
+    Thread,
+)
+
+Payload = Mapping[str, Any]
+
+_WRITTEN_BY_PEOPLE = frozenset({None, "file_share", "thread_broadcast", "me_message", "bot_message"})
+_PRIVATE_TYPES = frozenset({"im", "mpim", "group"})
+_SLACKBOT = "USLACKBOT"
+
+
+class BotIdentity(Frozen):
+    """Who we are in a workspace: our user (U...) and our bot (B...)."""
+
+    user_id: str
+    bot_id: str | None = None
+
+
+def parse_payload(
+    payload: Payload,
+    bot: BotIdentity,
+    ratings: Mapping[str, Rating],
+    known_private: Mapping[str, bool] = MappingProxyType({}),
+) -> Event | None:
+    """The Event in an Events API or interaction payload, or None.
+
+    `known_private` says of channels whether they are private, for payloads that do not say it
+    themselves; without an entry such a channel counts as private.
+    """
+    if payload.get("type") != "event_callback":
+        return parse_interaction(payload, workspace_of(payload), known_private)
+    event = payload["event"]
+    match event.get("type"), event.get("subtype"):
+        case ("message", "message_changed"):
+            return _parse_edit(payload, event, bot, known_private)
+        case ("message", "message_deleted"):
+            return _deleted(payload, event, event["deleted_ts"], known_private)
+        case ("message" | "app_mention", _):
+            return _parse_posted(payload, event, bot, known_private)
+        case ("reaction_added" | "reaction_removed", _):
+            return _parse_reaction(payload, event, bot, ratings, known_private)
+        case _:
+            return None
+
+
+def workspace_of(payload: Payload) -> str:
+    """The workspace through which we got the payload: in a shared channel that is ours, not the author's."""
+    view = payload.get("view") or {}
+    authorizations = payload.get("authorizations") or ({},)
+    team = payload.get("team")
+    found = (
+        view.get("app_installed_team_id")
+        or authorizations[0].get("team_id")
+        or payload.get("context_team_id")
+        or payload.get("team_id")
+        or (team.get("id") if isinstance(team, dict) else team)
+        or (payload.get("user") or {}).get("team_id")
+        or payload.get("enterprise_id")
+    )
+    if not found:
+        raise ValueError("the payload names no workspace")
+    return str(found)
+
+
+def time_of(ts: str) -> datetime:
+    """Slack's timestamp as a time."""
+    return datetime.fromtimestamp(float(ts), UTC)
+
+
+def author_of(message: Payload, bot: BotIdentity) -> Author | None:
+    """Who wrote it; None when nobody did (a join, a topic)."""
+    user_id, bot_id = message.get("user"), message.get("bot_id")
+    if not user_id and not bot_id:
+        return None
+    is_self = user_id == bot.user_id or (bot_id is not None and bot_id == bot.bot_id)
+    profile = message.get("user_profile") or message.get("bot_profile") or {}
+    name = profile.get("display_name") or profile.get("name") or message.get("username") or ""
+    is_bot = bool(bot_id) or is_self or user_id == _SLACKBOT
+    return Author(id=str(user_id or bot_id), name=str(name), is_bot=is_bot, is_self=is_self)
+
+
+def message_of(message: Payload, channel: Channel, author: Author, bot: BotIdentity) -> Message:
+    """Slack's message as ours; the thread of a message outside any thread is the one it would start."""
+    ts = str(message["ts"])
+    return Message(
+        id=ts,
+        thread=Thread(channel=channel, id=str(message.get("thread_ts") or ts)),
+        author=author,
+        text=markdown_of(message.get("text") or "", bot.user_id),
+        at=time_of(ts),
+    )
+
+
+def _channel(payload: Payload, channel_id: str, kind: str | None, known: Mapping[str, bool]) -> Channel:
+    private = kind in _PRIVATE_TYPES if kind else channel_id[:1] != "C" or known.get(channel_id, True)
+    return Channel(platform=PLATFORM, workspace=workspace_of(payload), id=channel_id, private=private)
+
+
+def _addressing(message: Payload, kind: str | None, bot: BotIdentity) -> Addressing | None:
+    if kind == "im" or message.get("channel", "").startswith("D"):
+        return "direct"
+    if mentions(message.get("text") or "", bot.user_id):
+        return "mention"
+    return "thread" if _stands_in_thread(message) else None
+
+
+def _stands_in_thread(message: Payload) -> bool:
+    return message.get("thread_ts") not in (None, message["ts"])
+
+
+def _parse_posted(
+    payload: Payload, event: Payload, bot: BotIdentity, known: Mapping[str, bool]
+) -> MessagePosted | None:
+    author = author_of(event, bot)
+    if author is None or author.is_self or event.get("subtype") not in _WRITTEN_BY_PEOPLE:
+        return None
+    addressing = _addressing(event, event.get("channel_type"), bot)
+    if addressing is None or (author.is_bot and addressing == "thread"):
+        return None
+    channel = _channel(payload, event["channel"], event.get("channel_type"), known)
+    return MessagePosted(
+        delivery_id=payload["event_id"],
+        message=message_of(event, channel, author, bot),
+        addressing=addressing,
+        summoned_midway=_stands_in_thread(event),
+        reply_handle=_team_of_author(event, channel.workspace),
+    )
+
+
+def _team_of_author(event: Payload, workspace: str) -> str:
+    """A streamed reply names the team of its reader, which in a shared channel may not be ours."""
+    for team in (event.get("user_team"), event.get("source_team"), event.get("team")):
+        if isinstance(team, str) and team.startswith("T"):
+            return team
+    return workspace
+
+
+def _parse_edit(
+    payload: Payload, event: Payload, bot: BotIdentity, known: Mapping[str, bool]
+) -> MessageEdited | MessageDeleted | None:
+    message = event["message"]
+    if message.get("subtype") == "tombstone":
+        return _deleted(payload, event, message["ts"], known)
+    author = author_of(message, bot)
+    if author is None or author.is_bot or message.get("subtype") not in _WRITTEN_BY_PEOPLE:
+        return None
+    previous = event.get("previous_message")
+    if previous is not None and previous.get("text") == message.get("text"):
+        return None
+    channel = _channel(payload, event["channel"], event.get("channel_type"), known)
+    return MessageEdited(
+        delivery_id=payload["event_id"],
+        message=message_of(message, channel, author, bot),
+        addressing=_addressing({**message, "channel": channel.id}, event.get("channel_type"), bot),
+    )
+
+
+def _deleted(payload: Payload, event: Payload, ts: str, known: Mapping[str, bool]) -> MessageDeleted:
+    return MessageDeleted(
+        delivery_id=payload["event_id"],
+        channel=_channel(payload, event["channel"], event.get("channel_type"), known),
+        message_id=str(ts),
+        at=time_of(event.get("event_ts") or event.get("ts") or ts),
+    )
+
+
+def _parse_reaction(
+    payload: Payload,
+    event: Payload,
+    bot: BotIdentity,
+    ratings: Mapping[str, Rating],
+    known: Mapping[str, bool],
+) -> FeedbackGiven | FeedbackWithdrawn | None:
+    item, user_id = event.get("item") or {}, event.get("user")
+    symbol = emoji_name(event["reaction"])
+    rating = ratings.get(symbol)
+    if item.get("type") != "message" or event.get("item_user") != bot.user_id or rating is None:
+        return None
+    if not user_id or user_id in (bot.user_id, _SLACKBOT):
+        return None
+    delivery_id, at = payload["event_id"], time_of(event["event_ts"])
+    channel, author = _channel(payload, item["channel"], None, known), Author(id=user_id)
+    if event["type"] == "reaction_removed":
+        return FeedbackWithdrawn(
+            delivery_id=delivery_id,
+            channel=channel,
+            author=author,
+            via="reaction",
+            symbol=symbol,
+            message_id=item["ts"],
+            at=at,
+        )
+    return FeedbackGiven(
+        delivery_id=delivery_id,
+        channel=channel,
+        author=author,
+        rating=rating,
+        via="reaction",
+        symbol=symbol,
+        message_id=item["ts"],
+        at=at,
+    )
