@@ -18,8 +18,7 @@ from core.messages import Audience, Passage
 
 _WORD = re.compile(r"\w+")
 _COMMON = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "how", "i", "in", "is", "it", "of"]
-    + ["on", "or", "the", "to", "was", "what", "with"]
+    _WORD.findall("a an and are as at be by do does for how i in is it of on or the to was what")
 )
 
 
