@@ -7,7 +7,7 @@ concurrency across threads are the inbox's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 
 import structlog
 
@@ -63,13 +63,17 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to work."""
-        for loop in (self._claim_loop(), self._lease_loop(), self._sweep_loop(), self._trace_loop()):
-            self._loops.append(asyncio.create_task(self._keep_going(loop)))
+        for loop in (self._claim_loop(), self._sweep_loop(), self._trace_loop(), self._lease_loop()):
+            self._loops.append(asyncio.create_task(loop))
+
+    def is_alive(self) -> bool:
+        """Whether every loop is still at work."""
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     async def stop(self, drain_seconds: float = 20.0) -> None:
         """Take nothing new, let what runs finish for that long, and give the rest back to others."""
         self._stopping = True
-        for loop in (self._loops[0], self._loops[2], self._loops[3]) if self._loops else ():
+        for loop in self._loops[:-1]:  # the last one keeps the leases of what still runs
             loop.cancel()
         if self._running:
             await asyncio.wait(set(self._running), timeout=drain_seconds)
@@ -86,15 +90,6 @@ class Dispatcher:
         await self._answering.aclose()
 
     # --- the loops --------------------------------------------------------------------------------
-
-    async def _keep_going(self, loop: Coroutine[None, None, None]) -> None:
-        try:
-            await loop
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("worker_loop_ended")
-            raise
 
     async def _claim_loop(self) -> None:
         while not self._stopping:
@@ -191,9 +186,10 @@ class Dispatcher:
                 log.warning("lease_lost")
             except TurnNotRecordedYetError:
                 await self._again(claim, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
-            except (DeliveryPostponedError, RateLimitedError) as error:
-                after = getattr(error, "after_seconds", None) or getattr(error, "retry_after_seconds", 5.0)
-                await self._again(claim, after, str(error))
+            except DeliveryPostponedError as error:
+                await self._again(claim, error.after_seconds, str(error))
+            except RateLimitedError as error:
+                await self._again(claim, error.retry_after_seconds, type(error).__name__)
             except (AdapterError, StorageError) as error:
                 await self._again(claim, min(60.0, 2.0**claim.attempts), type(error).__name__)
             except Exception as error:

@@ -95,6 +95,10 @@ class CoreSettings(EnvironmentSettings):
         description="A comma-separated list of paths and URLs; leave it out for Threadlore's own documents.",
     )
 
+    knowledge_sync_minutes: float = Field(
+        default=10.0, gt=0, description="How often the documents of KNOWLEDGE are looked through, in minutes."
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="One of DEBUG, INFO, WARNING, ERROR."
     )

@@ -1,0 +1,202 @@
+"""`threadlore serve`: HTTP, platforms, workers and the upkeep of knowledge in one process, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Literal
+
+import structlog
+import uvicorn
+
+from bot.adapter import Adapter, AdapterError
+from bot.bootstrap import Application, describe, open_application
+from bot.upkeep import KnowledgeUpkeep
+from bot.web.adapter import WebAdapter
+from bot.web.app import SlackEndpoints, build_http
+from bot.web.models import CheckOut, Readiness
+from bot.web.settings import HttpSettings, read_http_settings
+from core.errors import SettingsError, StorageError
+from core.logs import bind
+from core.messages import Event, channel_of
+
+Role = Literal["all", "ingress", "worker"]
+DRAIN_SECONDS = 20.0
+LONGEST_RECONNECT_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own: stopping is decided in one place."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(role: Role) -> None:
+    """Serve until SIGTERM or SIGINT. Raises SettingsError before anything has started."""
+    http_settings = read_http_settings()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with open_application() as app:
+        server = Server(app, role, http_settings)
+        try:
+            await server.start()
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            await server.stop()
+
+
+class Server:
+    """The parts of one serving process and the order in which they start and stop."""
+
+    def __init__(self, app: Application, role: Role, http_settings: HttpSettings) -> None:
+        self._app = app
+        self._role = role
+        self._http_settings = http_settings
+        self._tasks: list[asyncio.Task[None]] = []
+        self._http: HttpServer | None = None
+        self._http_task: asyncio.Task[None] | None = None
+        self._working = False
+        self._address = ""
+
+    async def start(self) -> None:
+        """Workers first, so that what comes in is worked on; then the ways in; then HTTP."""
+        app = self._app
+        if self._role != "ingress":
+            app.dispatcher.start()
+            self._working = True
+        for adapter in app.adapters.values():
+            await self._open(adapter)
+        await self._start_http()
+        if self._role != "ingress" and app.locations:
+            upkeep = KnowledgeUpkeep(
+                app.ingestor,
+                app.database,
+                app.locations,
+                every_seconds=app.settings.knowledge_sync_minutes * 60,
+            )
+            self._tasks.append(asyncio.create_task(upkeep.run()))
+        print(describe(app, self._role, self._address), flush=True)  # noqa: T201 - what `serve` is asked for
+        log.info("ready", role=self._role, platforms=sorted(app.adapters), address=self._address)
+
+    async def stop(self) -> None:
+        """Nothing new comes in, what is under way is finished or handed over, then the rest ends."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._working:
+            await self._app.dispatcher.stop(DRAIN_SECONDS)
+        if self._http is not None and self._http_task is not None:
+            self._http.should_exit = True
+            await asyncio.wait({self._http_task}, timeout=5.0)
+
+    # --- the ways in ------------------------------------------------------------------------------
+
+    async def _open(self, adapter: Adapter) -> None:
+        """A platform that cannot be reached right now is tried again in the background."""
+        try:
+            await self._receive(adapter)
+        except AdapterError as error:
+            log.warning("platform_not_reached", platform=adapter.platform, error=type(error).__name__)
+            self._tasks.append(asyncio.create_task(self._keep_trying(adapter)))
+
+    async def _receive(self, adapter: Adapter) -> None:
+        await adapter.open()
+        if self._role != "worker":
+            await adapter.start(self._take_in)
+
+    async def _keep_trying(self, adapter: Adapter) -> None:
+        wait = 1.0
+        while True:
+            await asyncio.sleep(wait)
+            try:
+                await self._receive(adapter)
+                log.info("platform_reached", platform=adapter.platform)
+                return
+            except AdapterError:
+                wait = min(wait * 2, LONGEST_RECONNECT_SECONDS)
+
+    async def _take_in(self, event: Event) -> bool:
+        """The sink of every adapter: one INSERT, then the platform may be told that we have it."""
+        platform = channel_of(event).platform
+        with bind(platform=platform, event_kind=event.kind, delivery_id=event.delivery_id):
+            new = await self._app.inbox.put(event)
+            self._app.metrics.events.labels(platform, event.kind).inc()
+            if not new:
+                self._app.metrics.duplicates.labels(platform).inc()
+            log.info("event_taken_in" if new else "event_known_already")
+        return new
+
+    # --- HTTP -------------------------------------------------------------------------------------
+
+    async def _start_http(self) -> None:
+        app, settings = self._app, self._http_settings
+        web = app.adapters["web"]
+        assert isinstance(web, WebAdapter)  # noqa: S101 - bootstrap builds it
+        http = build_http(
+            settings=settings,
+            adapter=web,
+            outbox=app.outbox,
+            turns=app.turns,
+            readiness=self._readiness,
+            about=app.about,
+            registry=app.metrics.registry,
+            answer_timeout_seconds=app.settings.turn_timeout_seconds + 30.0,
+            slack=self._slack_endpoints(),
+        )
+        listening = open_socket(settings)
+        self._address = address_of(settings.http_host, listening)
+        config = uvicorn.Config(
+            http, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3
+        )
+        self._http = HttpServer(config)
+        self._http_task = asyncio.create_task(self._http.serve(sockets=[listening]))
+
+    def _slack_endpoints(self) -> SlackEndpoints | None:
+        adapter = self._app.adapters.get("slack")
+        endpoints = getattr(adapter, "http_endpoints", None)
+        return endpoints() if endpoints is not None and self._role != "worker" else None
+
+    async def _readiness(self) -> Readiness:
+        checks: list[CheckOut] = []
+        try:
+            await self._app.database.ping()
+            checks.append(CheckOut(name="database", ok=True))
+        except StorageError:
+            checks.append(CheckOut(name="database", ok=False, detail="The database does not answer."))
+        if self._role != "worker":
+            for name, adapter in self._app.adapters.items():
+                receiving = adapter.is_receiving()
+                detail = "" if receiving else "No events reach us from this platform right now."
+                checks.append(CheckOut(name=name, ok=receiving, detail=detail))
+        if self._working:
+            alive = self._app.dispatcher.is_alive()
+            checks.append(CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped."))
+        return Readiness(ready=all(check.ok for check in checks), checks=checks)
+
+
+def open_socket(settings: HttpSettings) -> socket.socket:
+    """Listen where the settings say. Raises SettingsError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            "HTTP_PORT",
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}).",
+            "Stop what listens there (another Threadlore, perhaps), or set HTTP_PORT or HTTP_HOST to another value.",
+        ) from error
+
+
+def address_of(host: str, listening: socket.socket) -> str:
+    """What to open in a browser on this machine."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}"
