@@ -1,0 +1,75 @@
+"""Tells apart what goes wrong between us and the database: a wrong setting, an outage, a fault of ours."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from asyncpg.exceptions import InterfaceError, PostgresError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from core.errors import SettingsError, StorageUnavailableError
+
+# Connection lost, out of resources, shutting down or cancelled, refused, read-only after a failover.
+OUTAGE_PREFIXES = ("08", "53", "57", "28", "3D")
+OUTAGE_STATES = ("25006",)
+CONFLICT_STATES = ("40001", "40P01")
+NO_LOCK_STATE = "55P03"
+
+
+def sql_state(error: BaseException) -> str:
+    """The five characters that say what PostgreSQL complains about, or ""."""
+    cause: object = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database could not be reached or could not work, rather than refused the statement."""
+    if isinstance(error, DBAPIError):
+        state = sql_state(error)
+        return error.connection_invalidated or state.startswith(OUTAGE_PREFIXES) or state in OUTAGE_STATES
+    return isinstance(error, PoolTimeoutError | OSError | TimeoutError | InterfaceError | PostgresError)
+
+
+@contextmanager
+def outages_named() -> Iterator[None]:
+    """Turn an outage into StorageUnavailableError; everything else passes."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError, OSError, PostgresError, InterfaceError) as error:
+        if not is_outage(error):
+            raise
+        raise StorageUnavailableError(f"the database cannot be reached: {_first_line(error)}") from error
+
+
+@contextmanager
+def wrong_settings_named(where: str) -> Iterator[None]:
+    """For the start: what no waiting will cure becomes a SettingsError that names DATABASE_URL."""
+    try:
+        yield
+    except (DBAPIError, OSError, PostgresError, InterfaceError) as error:
+        problem = _problem(error, where)
+        if problem is None:
+            raise
+        raise SettingsError("DATABASE_URL", *problem) from error
+
+
+def _problem(error: BaseException, where: str) -> tuple[str, str] | None:
+    state = sql_state(error)
+    if state.startswith("28"):
+        return f"{where} refuses the user or the password.", "Check user and password in DATABASE_URL."
+    if state == "3D000":
+        return f"{where} has no such database.", "Create the database, or correct its name in DATABASE_URL."
+    if isinstance(error, socket.gaierror):
+        return f"The host of {where} is not known.", "Check the host in DATABASE_URL."
+    if isinstance(error, ssl.SSLError):
+        return f"{where} does not speak TLS as asked.", "Check sslmode in DATABASE_URL."
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return (str(cause) or type(cause).__name__).splitlines()[0]

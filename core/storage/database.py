@@ -1,0 +1,143 @@
+"""The way to Postgres: pools, single statements, transactions, migration, and honest errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from sqlalchemy import Executable, Row, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from core.storage.base import to_storable_json
+from core.storage.connection_errors import CONFLICT_STATES, outages_named, sql_state, wrong_settings_named
+from core.storage.database_url import name_server, parse_database_url
+from core.storage.migrating import migrate_to_head, require_pgvector
+
+CONNECT_SECONDS = 5.0
+WAIT_FOR_CONNECTION_SECONDS = 5.0
+STATEMENT_SECONDS = 30
+ATTEMPTS = 2
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """One PostgreSQL with pgvector, reached through two small pools.
+
+    `ingress` belongs to the acknowledgement of platforms alone, so that busy workers never delay it;
+    everything else uses `workers`. Nothing connects before the first use. Raises SettingsError for a
+    URL that cannot be meant.
+    """
+
+    def __init__(self, url: str, *, ingress_connections: int = 4, worker_connections: int = 12) -> None:
+        self.url = parse_database_url(url)
+        self.ingress = self._pool(ingress_connections)
+        self.workers = self._pool(worker_connections)
+        self._single = {
+            pool: pool.execution_options(isolation_level="AUTOCOMMIT")
+            for pool in (self.ingress, self.workers)
+        }
+
+    def _pool(self, size: int) -> AsyncEngine:
+        return create_async_engine(
+            self.url,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
+            pool_recycle=1800,
+            json_serializer=to_storable_json,
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": STATEMENT_SECONDS + CONNECT_SECONDS,
+                "server_settings": {
+                    "application_name": "threadlore",
+                    "statement_timeout": f"{STATEMENT_SECONDS}s",
+                },
+            },
+        )
+
+    async def run(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        pool: AsyncEngine | None = None,
+    ) -> Sequence[Row[Any]]:
+        """One statement in one round trip, committed on return; its rows, if it returns any.
+
+        Repeated once after a lost connection or a conflict, so it must bear being done twice.
+        Raises StorageUnavailableError.
+        """
+        engine = self._single[pool or self.workers]
+        with outages_named():
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    async with engine.connect() as connection:
+                        result = await connection.execute(statement, parameters)
+                        return result.all() if result.returns_rows else ()
+                except DBAPIError as error:
+                    lost = error.connection_invalidated
+                    if attempt == ATTEMPTS or not (lost or sql_state(error) in CONFLICT_STATES):
+                        raise
+                    log.info("statement_repeated", connection_lost=lost)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def transaction(self, *, pool: AsyncEngine | None = None) -> AsyncIterator[AsyncConnection]:
+        """Several statements that hold together. Keep it short: never across a model call.
+
+        Raises StorageUnavailableError.
+        """
+        with outages_named():
+            async with (pool or self.workers).begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def maintenance(self) -> AsyncIterator[AsyncConnection]:
+        """A connection of its own, every statement committed, no time limit: for building an index, say."""
+        engine = self._unpooled()
+        with outages_named():
+            async with engine.connect() as connection:
+                yield connection
+
+    def _unpooled(self, **server_settings: str) -> AsyncEngine:
+        return create_async_engine(
+            self.url,
+            poolclass=NullPool,
+            json_serializer=to_storable_json,
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "server_settings": {"application_name": "threadlore", **server_settings},
+            },
+        )
+
+    async def ping(self) -> None:
+        """Raises SettingsError if DATABASE_URL is wrong, StorageUnavailableError if nobody answers."""
+        with outages_named(), wrong_settings_named(name_server(self.url)):
+            async with self._single[self.workers].connect() as connection:
+                await connection.execute(text("select 1"))
+
+    async def require_pgvector(self) -> str:
+        """The version of pgvector; installs the extension if it may. Raises SettingsError if unfit."""
+        with outages_named(), wrong_settings_named(name_server(self.url)):
+            async with self._unpooled().connect() as connection:
+                return await require_pgvector(connection)
+
+    async def migrate(self) -> None:
+        """Bring the schema to the newest version; many processes may do so at once.
+
+        Raises SettingsError (wrong URL, no pgvector), StorageUnavailableError.
+        """
+        settings = {"lock_timeout": "1s", "statement_timeout": "60s"}
+        with outages_named(), wrong_settings_named(name_server(self.url)):
+            await migrate_to_head(self._unpooled(**settings))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.ingress.dispose()
+        await self.workers.dispose()
