@@ -1,0 +1,228 @@
+"""The command line: names, options and help of every command. What they do is in bot/commands, imported
+only when the command runs, so that help stays instant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="threadlore",
+    help="Answers in your team's Slack and Discord, from your own documents, with citations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+evaluations = typer.Typer(help="Measure retrieval or answers on a data set.", no_args_is_help=True)
+manifests = typer.Typer(help="What Slack and Discord need to know about the app.", no_args_is_help=True)
+forgetting = typer.Typer(help="Erase a user, a thread or a workspace.", no_args_is_help=True)
+exports = typer.Typer(help="Write turns or feedback as JSON lines.", no_args_is_help=True)
+app.add_typer(evaluations, name="eval")
+app.add_typer(manifests, name="manifest")
+app.add_typer(forgetting, name="forget")
+app.add_typer(exports, name="export")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")]
+
+
+class Role(StrEnum):
+    all = "all"
+    ingress = "ingress"
+    worker = "worker"
+
+
+class QueryForm(StrEnum):
+    text = "text"
+    rewrite = "rewrite"
+    history = "history"
+
+
+@app.command()
+def serve(
+    role: Annotated[Role, typer.Option(help="ingress only takes questions in, worker only answers them.")] = (
+        Role.all
+    ),
+) -> None:
+    """Run the server: HTTP, every platform whose token is set, and the workers."""
+    from bot.commands.serving import serve
+
+    serve(role.value)
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    thread: Annotated[str | None, typer.Option(help="Go on in this thread, or begin it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask one question."""
+    from bot.commands.asking import ask
+
+    ask(text, thread=thread, as_json=as_json)
+
+
+@app.command()
+def chat(
+    thread: Annotated[str | None, typer.Option(help="Go on in this thread, or begin it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a conversation in the terminal."""
+    from bot.commands.asking import chat
+
+    chat(thread=thread, as_json=as_json)
+
+
+@app.command()
+def ingest(
+    locations: Annotated[list[str], typer.Argument(help="Folders, files and web pages.", show_default=False)],
+    collection: Annotated[str, typer.Option(help="The collection that they belong to.")] = "default",
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who may read the collection: everyone, slack:T1 or slack:T1/C1; can be repeated. "
+            "A new collection without any is for everyone."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take documents in, and bring what was taken in before up to date."""
+    from bot.commands.knowledge import ingest
+
+    ingest(locations, collection=collection, grants=grant or [], as_json=as_json)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many passages.")] = 10,
+    audience: Annotated[
+        str | None, typer.Option("--as", help="Search as a channel may, for example slack:T1/C1.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the passages that a question finds."""
+    from bot.commands.knowledge import search
+
+    search(text, k=k, audience=audience, as_json=as_json)
+
+
+@evaluations.command("retrieval")
+def eval_retrieval(
+    dataset: Annotated[Path, typer.Argument(help="A folder in BEIR's format.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="The depth of recall and precision.")] = 10,
+    split: Annotated[str | None, typer.Option(help="The split of the data set, for example test.")] = None,
+    query: Annotated[
+        QueryForm, typer.Option(help="Search with the text, its rewrite, or the turns before it.")
+    ] = QueryForm.text,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the search: recall@k, precision@k, MRR and nDCG@10."""
+    from bot.commands.evaluating import eval_retrieval
+
+    eval_retrieval(dataset, k=k, split=split, query=query.value, as_json=as_json)
+
+
+@evaluations.command("answers")
+def eval_answers(
+    dataset: Annotated[Path, typer.Argument(help="A folder in BEIR's format, with answers.")],
+    split: Annotated[str | None, typer.Option(help="The split of the data set, for example test.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Only the questions marked as the sample.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions at the same time.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whole answers: abstention, content and citations."""
+    from bot.commands.evaluating import eval_answers
+
+    eval_answers(dataset, split=split, sample=sample, concurrency=concurrency, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check every setting and permission for real, and name the remedy."""
+    from bot.commands.checking import doctor
+
+    doctor(as_json=as_json)
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database's schema up to date."""
+    from bot.commands.checking import migrate
+
+    migrate(as_json=as_json)
+
+
+@manifests.command("slack")
+def manifest_slack() -> None:
+    """Print the app manifest to create the Slack app from."""
+    from bot.commands.manifests import print_slack
+
+    print_slack()
+
+
+@manifests.command("discord")
+def manifest_discord(as_json: AsJson = False) -> None:
+    """Print the link that invites the bot, and the intents it needs."""
+    from bot.commands.manifests import print_discord
+
+    print_discord(as_json=as_json)
+
+
+@forgetting.command("user")
+def forget_user(
+    user: Annotated[str, typer.Argument(help="platform:workspace/user, for example slack:T1/U1.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase what a user asked and rated."""
+    from bot.commands.forgetting import forget
+
+    forget("user", user, yes=yes, as_json=as_json)
+
+
+@forgetting.command("thread")
+def forget_thread(
+    thread: Annotated[str, typer.Argument(help="platform:workspace/channel/thread.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a thread with everything that was asked in it."""
+    from bot.commands.forgetting import forget
+
+    forget("thread", thread, yes=yes, as_json=as_json)
+
+
+@forgetting.command("workspace")
+def forget_workspace(
+    workspace: Annotated[str, typer.Argument(help="platform:workspace, for example slack:T1.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase everything of a workspace."""
+    from bot.commands.forgetting import forget
+
+    forget("workspace", workspace, yes=yes, as_json=as_json)
+
+
+@exports.command("turns")
+def export_turns() -> None:
+    """One JSON object a line for every turn, oldest first."""
+    from bot.commands.exporting import export
+
+    export("turns")
+
+
+@exports.command("feedback")
+def export_feedback() -> None:
+    """One JSON object a line for every rating, oldest first."""
+    from bot.commands.exporting import export
+
+    export("feedback")

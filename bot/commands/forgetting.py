@@ -1,0 +1,103 @@
+"""`forget user`, `forget thread`, `forget workspace`: erase, and remove what we posted."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from bot.commands.naming import parse_place, parse_thread
+from bot.commands.running import WRONG_USAGE, CommandFailedError, run_command, tell, write_json, write_line
+
+if TYPE_CHECKING:
+    from bot.bootstrap import Application
+    from core.ports import Effect, Forgotten, TurnStore
+
+Kind = Literal["user", "thread", "workspace"]
+
+
+def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
+    """Asks first, unless told not to; prints what was erased."""
+
+    async def work() -> dict[str, int]:
+        from bot.bootstrap import open_application
+
+        platform = _platform_of(kind, place)
+        if not yes:
+            confirm(f"Erase the {kind} {place}, with all turns and feedback, for good?")
+        async with open_application(platforms=(platform,)) as app:
+            forgotten = await _erase(app.turns, kind, place)
+            removed = await _remove_replies(app, platform, forgotten.effects)
+        return {
+            "turns": forgotten.turns,
+            "feedback": forgotten.feedback,
+            "events": forgotten.events,
+            "replies_removed": removed,
+            "replies_left": len(forgotten.effects) - removed,
+        }
+
+    report = run_command(work)
+    if as_json:
+        write_json(report)
+        return
+    write_line(
+        f"Erased {report['turns']} turns, {report['feedback']} ratings and {report['events']} events; "
+        f"{report['replies_removed']} replies removed."
+    )
+    if report["replies_left"]:
+        tell(
+            f"{report['replies_left']} replies are still to be seen where they were posted: remove them there."
+        )
+
+
+def confirm(question: str) -> None:
+    """Raises CommandFailedError unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise CommandFailedError(
+            "this erases data, and there is nobody to ask", remedy="Add --yes.", code=WRONG_USAGE
+        )
+    tell(f"{question} [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandFailedError("nothing was erased")
+
+
+def _platform_of(kind: Kind, place: str) -> str:
+    if kind == "thread":
+        return parse_thread(place).channel.platform
+    return parse_place(place, "platform:workspace/user" if kind == "user" else "platform:workspace")[0]
+
+
+async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
+    if kind == "thread":
+        return await turns.forget_thread(parse_thread(place))
+    if kind == "user":
+        platform, workspace, author = parse_place(place, "platform:workspace/user")
+        return await turns.forget_author(platform, workspace, author)
+    platform, workspace = parse_place(place, "platform:workspace")
+    return await turns.forget_workspace(platform, workspace)
+
+
+async def _remove_replies(app: Application, platform: str, effects: tuple[Effect, ...]) -> int:
+    """What stood in channels goes too, as far as the platform lets us."""
+    from bot.adapter import AdapterError, MessageGoneError
+
+    adapter = app.adapters.get(platform)
+    visible = [effect for effect in effects if effect.message_id is not None]
+    if adapter is None or not adapter.capabilities.deletes or not visible:
+        return 0
+    removed = 0
+    try:
+        await adapter.open()
+        for effect in visible:
+            try:
+                await adapter.delete(effect.channel, str(effect.message_id))
+            except MessageGoneError:
+                pass
+            except AdapterError as error:
+                tell(f"a reply in {effect.channel.id} was not removed: {type(error).__name__}")
+                continue
+            removed += 1
+    except AdapterError as error:
+        tell(f"{platform} cannot be reached: {type(error).__name__}")
+    finally:
+        await adapter.aclose()
+    return removed

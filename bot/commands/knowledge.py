@@ -1,0 +1,83 @@
+"""`ingest` and `search`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bot.commands.naming import parse_audience, parse_grant
+from bot.commands.running import FAILED, run_command, tell, write_json, write_line
+
+if TYPE_CHECKING:
+    from core.knowledge.documents import SyncReport
+    from core.messages import Passage
+
+
+def ingest(locations: Sequence[str], *, collection: str, grants: Sequence[str], as_json: bool) -> None:
+    """Prints the report; exits 1 when nothing at all could be taken in."""
+
+    async def work() -> SyncReport:
+        from bot.bootstrap import open_application
+        from bot.commands.progress import open_progress
+
+        granted = [parse_grant(grant) for grant in grants]
+        async with open_application(platforms=()) as app:
+            with open_progress("Reading") as show:
+                return await app.ingestor.sync(
+                    locations,
+                    collection=collection,
+                    grants=granted,
+                    on_progress=lambda now: show(now.done, now.total, now.uri),
+                )
+
+    report = run_command(work)
+    # For a program a result is JSON wherever it goes; a person at a terminal reads sentences.
+    if as_json or not sys.stdout.isatty():
+        write_json(report.model_dump(mode="json"))
+    else:
+        _describe(report)
+    if report.failed and not (report.documents or report.deleted):
+        raise SystemExit(FAILED)
+
+
+def _describe(report: SyncReport) -> None:
+    write_line(
+        f"{report.documents} documents in {report.chunks} chunks: {report.added} added, {report.updated} updated, "
+        f"{report.deleted} deleted, {report.unchanged} unchanged, in {report.seconds:.1f} s"
+    )
+    for failed in report.failed:
+        tell(f"not read: {failed.uri}: {failed.reason}")
+
+
+def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
+    async def work() -> list[Passage]:
+        from bot.bootstrap import open_application
+        from bot.console.adapter import CONSOLE_CHANNEL
+        from core.messages import Audience
+
+        reader = (
+            parse_audience(audience)
+            if audience
+            else Audience(
+                platform=CONSOLE_CHANNEL.platform,
+                workspace=CONSOLE_CHANNEL.workspace,
+                channel=CONSOLE_CHANNEL.id,
+            )
+        )
+        async with open_application(platforms=()) as app:
+            return await app.knowledge.search(text, audience=reader, limit=k)
+
+    passages = run_command(work)
+    if as_json:
+        fields = {"rank", "score", "document_id", "title", "uri", "text"}
+        write_json([passage.model_dump(mode="json", include=fields) for passage in passages])
+        return
+    if not passages:
+        tell("Nothing was found.")
+    for passage in passages:
+        path = " › ".join(part for part in (passage.title, *passage.heading_path) if part)
+        write_line(f"{passage.rank}. {path}  ({passage.score:.4f})")
+        write_line(f"   {passage.uri}")
+        write_line(f"   {' '.join(passage.text.split())[:300]}")
+        write_line()

@@ -1,0 +1,85 @@
+"""How every command runs: its event loop, its logs on stderr, its errors as plain words, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+from core.errors import DatasetError, SettingsError, ThreadloreError
+
+FAILED = 1
+WRONG_USAGE = 2
+
+T = TypeVar("T")
+
+
+class CommandFailedError(Exception):
+    """The command could not do its work; the message is for the person at the terminal."""
+
+    def __init__(self, message: str, *, remedy: str = "", code: int = FAILED) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.code = code
+
+
+def run_command(work: Callable[[], Coroutine[Any, Any, T]], *, quiet: bool = True) -> T:
+    """Run a command to its end and give its result; exits 1 when it failed, 2 for usage and settings.
+
+    `quiet`: only warnings are logged, unless LOG_LEVEL asks for more.
+    """
+    try:
+        configure_command_logs(quiet=quiet)
+        result = asyncio.run(work())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`): nothing is wrong.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        _leave("interrupted", "", FAILED)
+    except SettingsError as error:
+        _leave(f"{error.setting}: {error.problem}", error.remedy, WRONG_USAGE)
+    except DatasetError as error:
+        _leave(str(error), "", WRONG_USAGE)
+    except CommandFailedError as error:
+        _leave(str(error), error.remedy, error.code)
+    except ThreadloreError as error:
+        _leave(str(error), "`threadlore doctor` checks every setting.", FAILED)
+    return result
+
+
+def configure_command_logs(*, quiet: bool) -> None:
+    """Logs as the settings say. Raises SettingsError."""
+    from core.logs import configure_logs
+    from core.settings import CoreSettings, read_settings
+
+    settings = read_settings(CoreSettings)
+    asked_for = "log_level" in settings.model_fields_set
+    configure_logs("WARNING" if quiet and not asked_for else settings.log_level, settings.log_format)
+
+
+def write_json(value: object) -> None:
+    """One JSON document on stdout; indented for people, on one line for programs."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None) + "\n")
+
+
+def write_line(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+
+
+def tell(text: str) -> None:
+    """Something for the person at the terminal that is not a result."""
+    sys.stderr.write(text + "\n")
+
+
+def _leave(problem: str, remedy: str, code: int) -> NoReturn:
+    tell(f"threadlore: {problem}")
+    if remedy:
+        tell(f"  {remedy}")
+    raise SystemExit(code)

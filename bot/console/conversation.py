@@ -1,0 +1,70 @@
+"""One thread in the terminal: ask, follow the answer, rate it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from bot.asking import Answered, Asker, Progress, make_question
+from bot.console.adapter import CONSOLE_CHANNEL, ConsoleAdapter
+from core.messages import Author, FeedbackGiven, Rating
+from core.ports import Outbox, TurnStore
+
+
+class Conversation:
+    """Asks in one thread; without an id it begins a new one. The adapter must have been started."""
+
+    def __init__(
+        self,
+        adapter: ConsoleAdapter,
+        *,
+        outbox: Outbox,
+        turns: TurnStore,
+        timeout_seconds: float,
+        thread: str | None = None,
+    ) -> None:
+        self._adapter = adapter
+        self._asker = Asker(adapter, outbox=outbox, turns=turns, timeout_seconds=timeout_seconds)
+        self._author = Author(id=_whoever_sits_here())
+        self.thread = thread or uuid4().hex
+        self.last: Answered | None = None
+
+    def begin_anew(self) -> None:
+        """What follows does not remember what came before."""
+        self.thread, self.last = uuid4().hex, None
+
+    async def ask(self, text: str) -> AsyncIterator[Progress]:
+        """Raises NotAnsweredInTimeError and StorageError."""
+        question = make_question(CONSOLE_CHANNEL, self._author, text, thread=self.thread)
+        async for step in await self._asker.ask(question):
+            if isinstance(step, Answered):
+                self.last = step
+            yield step
+
+    async def rate(self, rating: Rating, comment: str | None = None) -> bool:
+        """Rate the last answer; False if there is none."""
+        if self.last is None or self.last.outcome in ("failed", "refused"):
+            return False
+        await self._adapter.receive(
+            FeedbackGiven(
+                delivery_id=f"console/feedback/{uuid4().hex}",
+                channel=CONSOLE_CHANNEL,
+                author=self._author,
+                rating=rating,
+                via="button",
+                symbol="button",
+                comment=comment,
+                turn_id=self.last.turn_id,
+                at=datetime.now(UTC),
+            )
+        )
+        return True
+
+
+def _whoever_sits_here() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"  # a container may run as a user without a name
