@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Literal
+from uuid import UUID
 
 from core.errors import DatasetError, ModelError
 from core.evaluation.collection import (
@@ -30,6 +31,7 @@ from core.evaluation.metrics import (
     reciprocal_rank,
     relevant_documents,
 )
+from core.memory import fit
 from core.messages import Frozen, Memory
 from core.ports import ChatModel, Embedder, KnowledgeStore
 
@@ -38,6 +40,9 @@ QueryForm = Literal["text", "rewrite", "history"]
 rewritten by us with the turns before it in memory."""
 
 NDCG_DEPTH = 10
+MEMORY_TOKENS = 2000
+"""What a thread remembers word for word, unless the settings say otherwise."""
+NO_TURN = UUID(int=0)
 MOST_PASSAGES = 2000
 """Where looking for further distinct documents ends."""
 
@@ -174,8 +179,8 @@ async def _query_forms(queries: Sequence[Query], form: QueryForm, rewriter: Chat
     return [await rewrite_with_history(each, rewriter) for each in queries]
 
 
-def memory_of(query: Query) -> Memory:
-    """The turns before a query, as a thread remembers them."""
+def memory_of(query: Query, memory_tokens: int = MEMORY_TOKENS) -> Memory:
+    """The turns before a query, as a thread without a summary remembers them: the newest that fit."""
     turns: list[tuple[str, str]] = []
     for said in query.history:
         if said.role == "user" or not turns:
@@ -183,7 +188,8 @@ def memory_of(query: Query) -> Memory:
         else:
             question, answer = turns[-1]
             turns[-1] = (question, f"{answer}\n{said.text}".strip())
-    return Memory(turns=tuple(turns))
+    kept = fit([(NO_TURN, question, answer) for question, answer in turns], memory_tokens)
+    return Memory(turns=tuple(turns[len(turns) - kept :]))
 
 
 async def rewrite_with_history(query: Query, rewriter: ChatModel) -> str:
