@@ -1,0 +1,46 @@
+"""A tracer that keeps what it is given, in place of a tracing system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from core.messages import Feedback, Turn
+
+
+class RecordingTracer:
+    """Implements core.ports.Tracer. `turns` as recorded; `scores` as they stand, by turn and author.
+
+    While `reachable` is false nothing arrives: turns are counted in `lost`, feedback is not accepted.
+    """
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.scores: dict[tuple[UUID, str], Feedback] = {}
+        self.reachable = True
+        self.lost = 0
+        self.closed = False
+
+    @property
+    def enabled(self) -> bool:
+        return True
+
+    def record_turn(self, turn: Turn) -> None:
+        if self.reachable:
+            self.turns.append(turn)
+        else:
+            self.lost += 1
+
+    async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
+        if not self.reachable:
+            return []
+        for item in feedback:
+            key = (item.turn_id, f"{item.platform}/{item.workspace}/{item.author}")
+            if item.withdrawn_at is not None:
+                self.scores.pop(key, None)
+            else:
+                self.scores[key] = item
+        return list(feedback)
+
+    async def aclose(self, timeout_seconds: float) -> None:
+        self.closed = True
