@@ -1,0 +1,101 @@
+"""The library's client as we use it: few intents, no caches of people or messages, every frame seen, and the
+slash commands. What arrives is handed on; nothing is decided here."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import discord
+import structlog
+import yarl
+from discord import app_commands
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+log = structlog.get_logger(__name__)
+
+LONGEST_RATE_LIMIT_WAIT_SECONDS = 30.0
+GUILD_WAIT_SECONDS = 0.5
+
+
+class Receiver(Protocol):
+    """Who takes what arrives."""
+
+    async def take_frame(self, frame: str) -> None: ...
+
+    async def take_command(self, interaction: discord.Interaction) -> None: ...
+
+    async def take_click(self, interaction: discord.Interaction) -> None: ...
+
+    async def show_help(self, interaction: discord.Interaction) -> None: ...
+
+
+def use_addresses(api_url: str, gateway_url: str) -> None:
+    """Tell the library where Discord is; it keeps both addresses for the whole process."""
+    Route.BASE = api_url.rstrip("/")
+    DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
+
+
+class DiscordClient(discord.Client):
+    """Sends as soon as it is logged in; receives, through `receiver`, once connected."""
+
+    def __init__(self) -> None:
+        intents = discord.Intents(
+            guilds=True,
+            guild_messages=True,
+            dm_messages=True,
+            guild_reactions=True,
+            dm_reactions=True,
+            message_content=True,
+        )
+        super().__init__(
+            intents=intents,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_ratelimit_timeout=LONGEST_RATE_LIMIT_WAIT_SECONDS,
+            guild_ready_timeout=GUILD_WAIT_SECONDS,
+            # Frames as they are: the library's objects leave out what Events need.
+            enable_debug_events=True,
+        )
+        self.receiver: Receiver | None = None
+        self.tree = _build_commands(self)
+
+    async def on_socket_raw_receive(self, frame: str) -> None:
+        if self.receiver is not None:
+            await self.receiver.take_frame(frame)
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        clicked = (discord.InteractionType.component, discord.InteractionType.modal_submit)
+        if self.receiver is not None and interaction.type in clicked:
+            await self.receiver.take_click(interaction)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        log.exception("discord_event_failed", handler=event_method)
+
+
+def _build_commands(client: DiscordClient) -> app_commands.CommandTree[DiscordClient]:
+    """/ask and /help, in servers and in DMs with the bot; not in places the bot itself cannot read."""
+    tree: app_commands.CommandTree[DiscordClient] = app_commands.CommandTree(client)
+
+    @tree.command(name="ask", description="Ask a question about your team's documents.")
+    @app_commands.describe(question="What would you like to know?", private="Only you see the answer.")
+    @app_commands.allowed_installs(guilds=True, users=False)
+    @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+    async def ask(interaction: discord.Interaction, question: str, private: bool = False) -> None:
+        if client.receiver is not None:
+            await client.receiver.take_command(interaction)
+
+    @tree.command(name="help", description="How to ask, and what I remember.")
+    @app_commands.allowed_installs(guilds=True, users=False)
+    @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+    async def show_help(interaction: discord.Interaction) -> None:
+        if client.receiver is not None:
+            await client.receiver.show_help(interaction)
+
+    @tree.error
+    async def note_error(interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
+        log.error("discord_command_failed", error=type(error).__name__, exc_info=error)
+
+    return tree

@@ -1,0 +1,283 @@
+"""From the gateway to the sink: parse, put in order, store, and only then acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import discord
+import structlog
+
+from bot.adapter import AdapterError, Sink
+from bot.discord.commands import HELP, NOT_TAKEN, THANKS, moment_of, parse_command
+from bot.discord.events import (
+    REPLY,
+    Place,
+    mentioned_ids,
+    parse_deletions,
+    parse_edit,
+    parse_message,
+    parse_root,
+    root_to_look_up,
+)
+from bot.discord.feedback import build_comment_form_id, parse_button, parse_comment, parse_reaction
+from bot.discord.places import place_of, place_of_interaction
+from bot.discord.rest import ChannelCalls
+from core.errors import StorageUnavailableError
+from core.messages import Event, FeedbackGiven, MessagePosted, Rating, channel_of, order_key_of
+
+FIRST_RETRY_SECONDS = 0.2
+SLOWEST_RETRY_SECONDS = 5.0
+ATTEMPTS = 5
+ACKNOWLEDGE_WITHIN_SECONDS = 2.0
+"""A command must be acknowledged within 3 seconds; what is not stored by then is refused aloud."""
+REMEMBERED_ROOTS = 10_000
+SILENCE_SECONDS = 15.0
+DEFAULT_HEARTBEAT_SECONDS = 41.25
+
+log = structlog.get_logger(__name__)
+
+
+class EventReceiver:
+    """Takes frames and interactions from the client and puts Events into the sink.
+
+    Events with one order key are stored one after the other, all others side by side. The gateway has no
+    acknowledgement: while the store is away, what has arrived waits here.
+    """
+
+    def __init__(
+        self,
+        client: discord.Client,
+        calls: ChannelCalls,
+        sink: Sink,
+        self_id: str,
+        ratings: Mapping[str, Rating],
+    ) -> None:
+        self._client = client
+        self._calls = calls
+        self._sink = sink
+        self._self_id = self_id
+        self._ratings = ratings
+        self._session_id = ""
+        self._heartbeat_seconds = DEFAULT_HEARTBEAT_SECONDS
+        self._last_frame_at = 0.0
+        self._roots: OrderedDict[str, str] = OrderedDict()
+        self._lanes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._storing: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
+
+    def is_alive(self) -> bool:
+        """Whether the gateway spoke lately: it answers every heartbeat, however quiet the channels are."""
+        return time.monotonic() - self._last_frame_at < self._heartbeat_seconds + SILENCE_SECONDS
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Let what is being stored be stored; whatever waits for a lost store is given up."""
+        self._closing.set()
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=timeout_seconds)
+
+    # --- frames -----------------------------------------------------------------------------------
+
+    async def take_frame(self, frame: str) -> None:
+        self._last_frame_at = time.monotonic()
+        content = json.loads(frame)
+        name, payload = content.get("t"), content.get("d")
+        if content.get("op") == 10:
+            self._heartbeat_seconds = payload["heartbeat_interval"] / 1000
+        elif name == "READY":
+            self._session_id = str(payload["session_id"])
+        elif name in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
+            if event := await self._read_message(name, payload):
+                self._put(event)
+        elif name in ("MESSAGE_DELETE", "MESSAGE_DELETE_BULK"):
+            for deletion in parse_deletions(payload, self._place(payload), datetime.now(UTC)):
+                self._put(deletion)
+        elif name in ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE"):
+            mark = parse_reaction(
+                payload,
+                self._place(payload),
+                self._self_id,
+                self._ratings,
+                removed=name.endswith("REMOVE"),
+                delivery_id=f"reaction/{self._session_id}/{content['s']}",
+                at=datetime.now(UTC),
+            )
+            if mark is not None:
+                self._put(mark)
+
+    async def _read_message(self, name: str, payload: dict[str, Any]) -> Event | None:
+        place = self._place(payload)
+        roots: dict[str, str] = {}
+        if payload.get("type") == REPLY and payload.get("guild_id") and not place.is_thread:
+            if "referenced_message" not in payload:
+                payload = {**payload, "referenced_message": await self._referenced(payload)}
+            if root := root_to_look_up(payload, self._self_id):
+                roots[root] = await self._root(str(payload["channel_id"]), root)
+        if name == "MESSAGE_UPDATE":
+            return parse_edit(payload, place, self._self_id, roots)
+        event = parse_message(payload, place, self._self_id, roots)
+        if event is not None and event.message.thread.id == event.message.id:
+            self._remember_root(event.message.id, event.message.id)
+        return event
+
+    async def _referenced(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+        reference = payload.get("message_reference") or {}
+        try:
+            return await self._calls.fetch_message(
+                str(reference.get("channel_id") or payload["channel_id"]), str(reference["message_id"])
+            )
+        except (AdapterError, KeyError):
+            return None
+
+    async def _root(self, channel_id: str, message_id: str) -> str:
+        """The Thread that the message began: its own, unless it is our answer to a command."""
+        if message_id not in self._roots:
+            try:
+                found = parse_root(await self._calls.fetch_message(channel_id, message_id), self._self_id)
+            except AdapterError:
+                return message_id
+            self._remember_root(message_id, found)
+        return self._roots[message_id]
+
+    def _remember_root(self, message_id: str, root: str) -> None:
+        self._roots[message_id] = root
+        if len(self._roots) > REMEMBERED_ROOTS:
+            self._roots.popitem(last=False)
+
+    def _place(self, payload: Mapping[str, Any]) -> Place:
+        return place_of(
+            self._client,
+            payload.get("guild_id"),
+            payload["channel_id"],
+            names=mentioned_ids(payload.get("content") or ""),
+            with_role=bool(payload.get("mention_roles")),
+        )
+
+    # --- interactions -----------------------------------------------------------------------------
+
+    async def take_command(self, interaction: discord.Interaction) -> None:
+        payload = payload_of(interaction)
+        event = parse_command(payload, place_of_interaction(interaction), self._self_id)
+        if event is None or not await self._put_in_time(event):
+            await self._say(interaction, NOT_TAKEN)
+            return
+        try:
+            await interaction.response.defer(ephemeral=event.only_author_sees, thinking=True)
+        except (discord.DiscordException, OSError) as error:
+            # The question is stored: its answer goes to the channel instead.
+            log.warning("command_not_acknowledged", error=type(error).__name__)
+
+    async def take_click(self, interaction: discord.Interaction) -> None:
+        payload = payload_of(interaction)
+        place, at = place_of_interaction(interaction), moment_of(str(interaction.id))
+        is_form = interaction.type is discord.InteractionType.modal_submit
+        event = (parse_comment if is_form else parse_button)(payload, place, self._self_id, at)
+        if event is None:
+            if is_form:
+                await self._say(interaction, THANKS)
+            return
+        if not await self._put_in_time(event):
+            await self._say(interaction, NOT_TAKEN)
+        elif event.rating == -1 and event.turn_id is not None and not is_form:
+            await self._ask_for_comment(interaction, event.turn_id)
+        else:
+            await self._say(interaction, THANKS)
+
+    async def show_help(self, interaction: discord.Interaction) -> None:
+        await self._say(interaction, HELP)
+
+    async def _ask_for_comment(self, interaction: discord.Interaction, turn_id: UUID) -> None:
+        form = discord.ui.Modal(
+            title="What was wrong?", custom_id=build_comment_form_id(turn_id), timeout=900.0
+        )
+        form.add_item(
+            discord.ui.Label(
+                text="Your comment (optional)",
+                component=discord.ui.TextInput(
+                    style=discord.TextStyle.paragraph, required=False, max_length=1000
+                ),
+            )
+        )
+        try:
+            await interaction.response.send_modal(form)
+        except (discord.DiscordException, OSError) as error:
+            log.warning("comment_not_asked_for", error=type(error).__name__)
+
+    async def _say(self, interaction: discord.Interaction, text: str) -> None:
+        try:
+            await interaction.response.send_message(
+                text, ephemeral=True, suppress_embeds=True, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except (discord.DiscordException, OSError) as error:
+            log.warning("interaction_not_answered", error=type(error).__name__)
+
+    # --- into the sink ----------------------------------------------------------------------------
+
+    def _put(self, event: Event) -> None:
+        """Store the event, behind all earlier ones with its order key."""
+        key = (channel_of(event).id, order_key_of(event))
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = asyncio.Lock()
+        storing = asyncio.create_task(self._store(event, lane))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+
+    async def _store(self, event: Event, lane: asyncio.Lock) -> None:
+        async with lane:
+            await self._store_at_last(event)
+
+    async def _store_at_last(self, event: Event) -> None:
+        wait, attempt = FIRST_RETRY_SECONDS, 1
+        while True:
+            try:
+                await self._sink(event)
+                return
+            except StorageUnavailableError:
+                log.warning("event_waits_for_store", kind=event.kind)
+            except Exception:
+                log.exception("event_not_stored", kind=event.kind, attempt=attempt)
+                if attempt == ATTEMPTS:
+                    return
+                attempt += 1
+            if self._closing.is_set():
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, SLOWEST_RETRY_SECONDS)
+
+    async def _put_in_time(self, event: MessagePosted | FeedbackGiven) -> bool:
+        """One attempt: whoever asked is waiting, and can ask again."""
+        try:
+            async with asyncio.timeout(ACKNOWLEDGE_WITHIN_SECONDS):
+                await self._sink(event)
+        except Exception as error:
+            log.warning("event_refused", kind=event.kind, error=type(error).__name__)
+            return False
+        return True
+
+
+def payload_of(interaction: discord.Interaction) -> dict[str, Any]:
+    """The interaction as the platform sent it, as far as Events need it."""
+    user = interaction.user
+    return {
+        "id": str(interaction.id),
+        "application_id": str(interaction.application_id),
+        "token": interaction.token,
+        "guild_id": None if interaction.guild_id is None else str(interaction.guild_id),
+        "channel_id": str(interaction.channel_id),
+        "user": {
+            "id": str(user.id),
+            "username": user.name,
+            "global_name": user.global_name,
+            "bot": user.bot,
+        },
+        "member": {"nick": getattr(user, "nick", None)},
+        "data": dict(interaction.data or {}),
+    }

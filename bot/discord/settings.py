@@ -1,0 +1,29 @@
+"""The settings of the Discord room."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from core.settings import EnvironmentSettings
+
+
+class DiscordSettings(EnvironmentSettings):
+    """Discord is on when DISCORD_TOKEN is set. The two addresses are for a loopback server."""
+
+    discord_token: SecretStr | None = Field(
+        default=None,
+        description="The token from the Bot page of your application at https://discord.com/developers.",
+    )
+    discord_api_url: str = Field(
+        default="https://discord.com/api/v10",
+        pattern=r"^https?://",
+        description="The address of Discord's REST API, version included; leave it out for Discord itself.",
+    )
+    discord_gateway_url: str = Field(
+        default="wss://gateway.discord.gg/",
+        pattern=r"^wss?://",
+        description="The address of Discord's gateway; leave it out for Discord itself.",
+    )
+    feedback_emoji: str | None = Field(
+        default=None, description="name=1 or name=-1, separated by commas, for example party_parrot=1."
+    )
