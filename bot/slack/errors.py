@@ -87,7 +87,7 @@ def translate_error(method: str, error: BaseException) -> AdapterError:
 
 def _from_answer(method: str, error: SlackApiError) -> AdapterError:
     response: Any = error.response
-    status = getattr(response, "status_code", None) or getattr(response, "status", 200)
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", None) or 200)
     data = getattr(response, "data", None)
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
     if status == 429 or code in _RATE_LIMITED:

@@ -74,11 +74,11 @@ def parse_payload(
 def workspace_of(payload: Payload) -> str:
     """The workspace through which we got the payload: in a shared channel that is ours, not the author's."""
     view = payload.get("view") or {}
-    authorizations = payload.get("authorizations") or ({},)
+    authorization: Payload = (payload.get("authorizations") or ({},))[0]
     team = payload.get("team")
     found = (
         view.get("app_installed_team_id")
-        or authorizations[0].get("team_id")
+        or authorization.get("team_id")
         or payload.get("context_team_id")
         or payload.get("team_id")
         or (team.get("id") if isinstance(team, dict) else team)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from core.messages import Author, Channel, FeedbackGiven, Rating
@@ -121,7 +121,7 @@ def _parse_comment(payload: Mapping[str, Any], workspace: str) -> FeedbackGiven 
             platform=PLATFORM, workspace=workspace, id=about["channel"], private=about["private"]
         ),
         author=_author(payload["user"]),
-        rating=cast(Rating, -1),
+        rating=-1,
         via="button",
         symbol="button",
         comment=comment[:_COMMENT_MAX_CHARACTERS],

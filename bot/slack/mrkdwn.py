@@ -24,7 +24,8 @@ def markdown_of(text: str, bot_user_id: str) -> str:
     if mentions(text, bot_user_id):
         text = re.sub(rf"[ \t]*<@{re.escape(bot_user_id)}(?:\|[^<>]*)?>[ \t]*[,:]?", " ", text)
         text = _SPACES.sub(" ", text)
-    parts, end = [], 0
+    parts: list[str] = []
+    end = 0
     for code in _CODE.finditer(text):
         parts += (_prose(text[end : code.start()]), _ENTITY.sub(_in_code, code.group()))
         end = code.end()

@@ -58,6 +58,11 @@ def render_notice(text: str) -> Rendered:
     return Rendered(body=_body(safe_markdown(text, _NO_SOURCES)[:MARKDOWN_LIMIT]))
 
 
+def render_partial(shown: str) -> Rendered:
+    """A text on its way, already made safe by `safe_partial`."""
+    return Rendered(body=_body(shown))
+
+
 def safe_markdown(text: str, answer: Answer) -> str:
     """Markdown that pings nobody, links to nothing but cited hosts and hides nothing."""
     return without_mentions(allowed_links(strip_hidden(text), answer))

@@ -57,6 +57,13 @@ class SlackSettings(EnvironmentSettings):
             return "off"
         return "socket" if self.slack_app_token is not None else "http"
 
+    def secret(self, name: Literal["slack_bot_token", "slack_client_secret"]) -> str:
+        """A secret that must be there. Raises SettingsError."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None:
+            raise SettingsError(name.upper(), "is not set.", type(self).model_fields[name].description or "")
+        return value.get_secret_value().strip()
+
     def require_complete(self) -> None:
         """Raises SettingsError for tokens that are swapped, missing or contradict each other."""
         self._require_kinds()

@@ -1,0 +1,108 @@
+"""Every call to Slack's Web API: one session, the right token, no silent retries, errors translated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import aiohttp
+from slack_sdk.errors import SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.adapter import UnauthorizedError
+from bot.slack.errors import translate_error
+
+CALL_TIMEOUT_SECONDS = 15.0
+_CONNECTIONS = 100
+
+Answer = Mapping[str, Any]
+
+
+def quiet_logger() -> logging.Logger:
+    """Slack's libraries log texts and headers below ERROR, and spend time on it even when nobody listens."""
+    logger = logging.getLogger("threadlore.slack_libraries")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+class Tokens(Protocol):
+    """Where the bot token of a workspace comes from."""
+
+    async def token(self, workspace: str) -> str:
+        """Raises UnauthorizedError when there is none, or no longer."""
+        ...
+
+
+class OneToken:
+    """The same token for every workspace, until it is revoked."""
+
+    def __init__(self, token: str) -> None:
+        self._token: str | None = token
+
+    async def token(self, workspace: str) -> str:
+        if self._token is None:
+            raise UnauthorizedError("the token was revoked")
+        return self._token
+
+    def revoke(self) -> None:
+        """From here on nothing is sent."""
+        self._token = None
+
+
+class SlackApi:
+    """Calls by method name. The session opens with the first call and belongs to the running loop."""
+
+    def __init__(self, base_url: str, tokens: Tokens) -> None:
+        self.base_url = base_url
+        self._tokens = tokens
+        self._session: aiohttp.ClientSession | None = None
+        self._clients: dict[str, AsyncWebClient] = {}
+        self._logger = quiet_logger()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The one session, with a total time limit for each call."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_SECONDS),
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=30),
+            )
+            self._clients.clear()
+        return self._session
+
+    def client(self, token: str | None = None) -> AsyncWebClient:
+        """A client of Slack's own library on our session: it never repeats a call by itself."""
+        return AsyncWebClient(
+            token=token,
+            base_url=self.base_url,
+            session=self.session,
+            retry_handlers=[],
+            logger=self._logger,
+        )
+
+    async def post(self, workspace: str, method: str, body: Mapping[str, object]) -> Answer:
+        """A method that takes JSON. Raises AdapterError."""
+        return await self._call(workspace, method, {"json": dict(body)})
+
+    async def read(self, workspace: str, method: str, **arguments: str | int) -> Answer:
+        """A method that takes a form, as those that read do. Raises AdapterError."""
+        return await self._call(workspace, method, {"data": arguments})
+
+    async def _call(self, workspace: str, method: str, arguments: dict[str, Any]) -> Answer:
+        token = await self._tokens.token(workspace)
+        session = self.session
+        client = self._clients.get(token)
+        if client is None or client.session is not session:
+            client = self._clients[token] = self.client(token)
+        try:
+            response = await client.api_call(method, **arguments)
+        except (TimeoutError, SlackClientError, aiohttp.ClientError, OSError) as error:
+            raise translate_error(method, error) from error
+        return response.data if isinstance(response.data, dict) else {}
+
+    async def aclose(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+        self._clients.clear()
