@@ -1,0 +1,142 @@
+"""The tables of knowledge. Vectors are not here: each embedding model has a table of its own, made when the
+model is first used (core.storage.vectors)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.storage.base import Base
+
+SEARCHED = (
+    "setweight(to_tsvector('english'::regconfig, title), 'A') || "
+    "setweight(to_tsvector('english'::regconfig, heading_path), 'B') || "
+    "setweight(to_tsvector('english'::regconfig, text), 'D')"
+)
+
+
+def _id() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=True), primary_key=True)
+
+
+def _owner(column: str, *, index: bool = False) -> Mapped[int]:
+    return mapped_column(BigInteger, ForeignKey(column, ondelete="CASCADE"), nullable=False, index=index)
+
+
+class CollectionRow(Base):
+    """What is granted as a whole. `chunks`, `words` and `last_chunk_id` describe it as it was when its
+    term statistics were last taken."""
+
+    __tablename__ = "collections"
+
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    chunks: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    words: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    last_chunk_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class CollectionGrantRow(Base):
+    """One audience that may read a collection; what is null is not asked for."""
+
+    __tablename__ = "collection_grants"
+    __table_args__ = (
+        UniqueConstraint(
+            "collection_id", "platform", "workspace", "channel", postgresql_nulls_not_distinct=True
+        ),
+        CheckConstraint(
+            "(channel IS NULL OR workspace IS NOT NULL) AND (workspace IS NULL OR platform IS NOT NULL)",
+            name="names_what_is_around",
+        ),
+    )
+
+    id: Mapped[int] = _id()
+    collection_id: Mapped[int] = _owner("collections.id")
+    platform: Mapped[str | None] = mapped_column(Text)
+    workspace: Mapped[str | None] = mapped_column(Text)
+    channel: Mapped[str | None] = mapped_column(Text)
+
+
+class TermStatisticRow(Base):
+    """In how many chunks of a collection a word stem occurs."""
+
+    __tablename__ = "term_statistics"
+
+    collection_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    )
+    lexeme: Mapped[str] = mapped_column(Text, primary_key=True)
+    chunks: Mapped[int] = mapped_column(Integer)
+
+
+class SourceRow(Base):
+    __tablename__ = "sources"
+    __table_args__ = (UniqueConstraint("collection_id", "uri"),)
+
+    id: Mapped[int] = _id()
+    collection_id: Mapped[int] = _owner("collections.id")
+    uri: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    synced_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class EmbeddingModelRow(Base):
+    """A model whose vectors are stored, in the table vectors_<id>."""
+
+    __tablename__ = "embedding_models"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    dimensions: Mapped[int] = mapped_column(Integer)
+
+
+class DocumentRow(Base):
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("source_id", "uri"),)
+
+    id: Mapped[int] = _id()
+    source_id: Mapped[int] = _owner("sources.id")
+    uri: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(Text)
+    embedding_model_id: Mapped[int | None] = mapped_column(Integer, ForeignKey("embedding_models.id"))
+    chunks: Mapped[int] = mapped_column(Integer)
+    stored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class ChunkRow(Base):
+    """A slice of a document. `title` is its document's; `words` counts what full text sees of it."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        Index("ix_chunks_searched", "searched", postgresql_using="gin"),
+        Index("ix_chunks_collection_id", "collection_id", "id"),
+    )
+
+    id: Mapped[int] = _id()
+    document_id: Mapped[int] = _owner("documents.id", index=True)
+    collection_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int] = mapped_column(Integer)
+    title: Mapped[str] = mapped_column(Text)
+    heading_path: Mapped[list[str]] = mapped_column(JSONB)
+    text: Mapped[str] = mapped_column(Text)
+    start_offset: Mapped[int] = mapped_column(Integer)
+    end_offset: Mapped[int] = mapped_column(Integer)
+    words: Mapped[int] = mapped_column(Integer)
+    searched: Mapped[str] = mapped_column(TSVECTOR, Computed(SEARCHED, persisted=True))
