@@ -193,7 +193,12 @@ def order_key_of(event: Event) -> str:
 
 def turn_id_for(message: Message) -> UUID:
     """The same question has the same turn id in every process and after every crash."""
-    return uuid5(TURN_NAMESPACE, "\x1f".join((*message.thread.key[:3], message.id)))
+    return turn_id_of(message.thread.channel, message.id)
+
+
+def turn_id_of(channel: Channel, message_id: str) -> UUID:
+    """The id of the turn that the message asks, or asked, or would have asked."""
+    return uuid5(TURN_NAMESPACE, "\x1f".join((channel.platform, channel.workspace, channel.id, message_id)))
 
 
 def trace_id_for(turn_id: UUID) -> str:
