@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 from bot.commands.running import (
     FAILED,
@@ -22,6 +23,7 @@ from bot.commands.running import (
 if TYPE_CHECKING:
     from bot.asking import Answered
     from bot.console.conversation import Conversation
+    from core.settings import CoreSettings
 
 DRAIN_SECONDS = 10.0
 QUEUE_SECONDS = 30.0
@@ -37,8 +39,8 @@ def ask(text: str, *, thread: str | None, as_json: bool) -> None:
     if not text.strip():
         raise SystemExit(_wrong("the question is empty"))
 
-    async def work() -> Answered:
-        async with open_conversation(thread) as conversation:
+    async def work(settings: CoreSettings) -> Answered:
+        async with open_conversation(settings, thread, one_question=True) as conversation:
             return await take_turn(conversation, text, as_json=as_json)
 
     if run_command(work).outcome in ("failed", "refused"):
@@ -46,32 +48,39 @@ def ask(text: str, *, thread: str | None, as_json: bool) -> None:
 
 
 def chat(*, thread: str | None, as_json: bool) -> None:
-    async def work() -> None:
-        async with open_conversation(thread) as conversation:
+    async def work(settings: CoreSettings) -> None:
+        async with open_conversation(settings, thread) as conversation:
             await talk(conversation, as_json=as_json)
 
     run_command(work)
 
 
 @asynccontextmanager
-async def open_conversation(thread: str | None) -> AsyncIterator[Conversation]:
+async def open_conversation(
+    settings: CoreSettings, thread: str | None, *, one_question: bool = False
+) -> AsyncIterator[Conversation]:
     """A thread in the terminal, with a worker in this very process."""
     from bot.bootstrap import open_application
-    from bot.console.adapter import ConsoleAdapter
+    from bot.commands.first_sync import sync_once
+    from bot.console.adapter import CONSOLE_CHANNEL, ConsoleAdapter
     from bot.console.conversation import Conversation
+    from core.messages import Thread
 
-    async with open_application(platforms=("console",)) as app:
-        adapter = app.adapters["console"]
-        assert isinstance(adapter, ConsoleAdapter)  # noqa: S101 - bootstrap builds it
-        await adapter.open()
-        await adapter.start(app.inbox.put)
+    adapter = ConsoleAdapter()
+    thread = thread or uuid4().hex
+    # A single question minds its own thread only; a chat also has ratings to work on, and new threads.
+    only = Thread(channel=CONSOLE_CHANNEL, id=thread) if one_question else None
+    async with open_application({"console": adapter}, settings=settings, only_thread=only) as app:
+        await sync_once(app.library)
+        await adapter.start(app.stores.inbox.put)
         app.dispatcher.start()
         try:
             yield Conversation(
                 adapter,
-                outbox=app.outbox,
-                turns=app.turns,
-                timeout_seconds=app.settings.turn_timeout_seconds + QUEUE_SECONDS,
+                outbox=app.stores.outbox,
+                turns=app.stores.turns,
+                feedback=app.stores.feedback,
+                timeout_seconds=settings.turn_timeout_seconds + QUEUE_SECONDS,
                 thread=thread,
             )
         finally:
@@ -104,7 +113,7 @@ async def talk(conversation: Conversation, *, as_json: bool) -> None:
     interactive = sys.stdin.isatty()
     if interactive:
         tell(HELP)
-    while (line := await read_line("\n> " if interactive else "")) is not None:
+    while (line := await read_line("\n> " if interactive and sys.stdout.isatty() else "")) is not None:
         text = line.strip()
         if text in ("/quit", "/exit"):
             return

@@ -12,27 +12,28 @@ if TYPE_CHECKING:
     from core.evaluation.answer_runs import AnswersResult
     from core.evaluation.collection import Progress
     from core.evaluation.runs import RetrievalResult
+    from core.settings import CoreSettings
 
 STEPS = {"ingest": "Taking the corpus in", "search": "Searching", "ask": "Asking"}
 
 
 def eval_retrieval(dataset: Path, *, k: int, split: str | None, query: str, as_json: bool) -> None:
-    async def work() -> RetrievalResult:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> RetrievalResult:
+        from bot.bootstrap import build_models, open_library
         from core.evaluation.datasets import read_dataset
         from core.evaluation.runs import run_retrieval
 
         data = read_dataset(dataset)
-        async with open_application(platforms=()) as app:
+        async with open_library(settings) as library:
             with open_progress("Evaluating") as show:
                 return await run_retrieval(
                     data,
-                    store=app.knowledge_store,
-                    embedder=app.embedder,
+                    store=library.stores.knowledge_store,
+                    embedder=library.embedder,
                     k=k,
                     split=split,
                     query=cast("Literal['text', 'rewrite', 'history']", query),
-                    rewriter=app.chat_model if query == "history" else None,
+                    rewriter=build_models(settings)[0] if query == "history" else None,
                     on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )
 
@@ -57,13 +58,14 @@ def eval_retrieval(dataset: Path, *, k: int, split: str | None, query: str, as_j
 
 
 def eval_answers(dataset: Path, *, split: str | None, sample: bool, concurrency: int, as_json: bool) -> None:
-    async def work() -> AnswersResult:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> AnswersResult:
+        from bot.bootstrap import build_models, open_library
+        from bot.commands.question_set import build_ask
         from core.evaluation.answer_runs import run_answers
         from core.evaluation.datasets import read_dataset
 
         data = read_dataset(dataset)
-        async with open_application(platforms=()) as app:
+        async with open_library(settings) as library:
             with open_progress("Evaluating") as show:
 
                 def report(now: Progress) -> None:
@@ -71,9 +73,9 @@ def eval_answers(dataset: Path, *, split: str | None, sample: bool, concurrency:
 
                 return await run_answers(
                     data,
-                    app.build_ask(),
-                    store=app.knowledge_store,
-                    embedder=app.embedder,
+                    build_ask(library, build_models(settings)),
+                    store=library.stores.knowledge_store,
+                    embedder=library.embedder,
                     split=split,
                     sample=sample,
                     concurrency=concurrency,

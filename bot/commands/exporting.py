@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bot.commands.running import run_command, write_line
+
+if TYPE_CHECKING:
+    from core.settings import CoreSettings
 
 
 def export(what: Literal["turns", "feedback"]) -> None:
     """One JSON object a line on stdout, as it is read."""
 
-    async def work() -> None:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> None:
+        from bot.bootstrap import open_stores
 
-        async with open_application(platforms=()) as app:
+        async with open_stores(settings) as stores:
             if what == "turns":
-                async for turn in app.turns.export():
+                async for turn in stores.turns.export():
                     write_line(turn.model_dump_json())
             else:
-                async for feedback in app.feedback.export():
+                async for feedback in stores.feedback.export():
                     write_line(feedback.model_dump_json())
 
     run_command(work)

@@ -9,8 +9,9 @@ from bot.commands.naming import parse_place, parse_thread
 from bot.commands.running import WRONG_USAGE, CommandFailedError, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
-    from bot.bootstrap import Application
+    from bot.bootstrap import Stores
     from core.ports import Effect, Forgotten, TurnStore
+    from core.settings import CoreSettings
 
 Kind = Literal["user", "thread", "workspace"]
 
@@ -18,15 +19,15 @@ Kind = Literal["user", "thread", "workspace"]
 def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
     """Asks first, unless told not to; prints what was erased."""
 
-    async def work() -> dict[str, int]:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> dict[str, int]:
+        from bot.bootstrap import open_stores
 
         platform = _platform_of(kind, place)
         if not yes:
             confirm(f"Erase the {kind} {place}, with all turns and feedback, for good?")
-        async with open_application(platforms=(platform,)) as app:
-            forgotten = await _erase(app.turns, kind, place)
-            removed = await _remove_replies(app, platform, forgotten.effects)
+        async with open_stores(settings) as stores:
+            forgotten = await _erase(stores.turns, kind, place)
+            removed = await _remove_replies(stores, platform, forgotten.effects)
         return {
             "turns": forgotten.turns,
             "feedback": forgotten.feedback,
@@ -76,7 +77,7 @@ async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
     return await turns.forget_workspace(platform, workspace)
 
 
-async def _remove_replies(app: Application, platform: str, effects: tuple[Effect, ...]) -> int:
+async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, ...]) -> int:
     """What stood in channels goes too, as far as the platform lets us."""
     from bot.adapter import AdapterError, MessageGoneError
 

@@ -12,19 +12,20 @@ from bot.commands.running import FAILED, run_command, tell, write_json, write_li
 if TYPE_CHECKING:
     from core.knowledge.documents import SyncReport
     from core.messages import Passage
+    from core.settings import CoreSettings
 
 
 def ingest(locations: Sequence[str], *, collection: str, grants: Sequence[str], as_json: bool) -> None:
     """Prints the report; exits 1 when nothing at all could be taken in."""
 
-    async def work() -> SyncReport:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> SyncReport:
+        from bot.bootstrap import open_library
         from bot.commands.progress import open_progress
 
         granted = [parse_grant(grant) for grant in grants]
-        async with open_application(platforms=()) as app:
+        async with open_library(settings) as library:
             with open_progress("Reading") as show:
-                return await app.ingestor.sync(
+                return await library.ingestor.sync(
                     locations,
                     collection=collection,
                     grants=granted,
@@ -51,8 +52,9 @@ def _describe(report: SyncReport) -> None:
 
 
 def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
-    async def work() -> list[Passage]:
-        from bot.bootstrap import open_application
+    async def work(settings: CoreSettings) -> list[Passage]:
+        from bot.bootstrap import open_library
+        from bot.commands.first_sync import sync_once
         from bot.console.adapter import CONSOLE_CHANNEL
         from core.messages import Audience
 
@@ -65,8 +67,9 @@ def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
                 channel=CONSOLE_CHANNEL.id,
             )
         )
-        async with open_application(platforms=()) as app:
-            return await app.knowledge.search(text, audience=reader, limit=k)
+        async with open_library(settings) as library:
+            await sync_once(library)
+            return await library.knowledge.search(text, audience=reader, limit=k)
 
     passages = run_command(work)
     if as_json:

@@ -8,9 +8,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from core.errors import DatasetError, SettingsError, ThreadloreError
+
+if TYPE_CHECKING:
+    from core.settings import CoreSettings
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -27,14 +30,10 @@ class CommandFailedError(Exception):
         self.code = code
 
 
-def run_command(work: Callable[[], Coroutine[Any, Any, T]], *, quiet: bool = True) -> T:
-    """Run a command to its end and give its result; exits 1 when it failed, 2 for usage and settings.
-
-    `quiet`: only warnings are logged, unless LOG_LEVEL asks for more.
-    """
+def run_command(work: Callable[[CoreSettings], Coroutine[Any, Any, T]]) -> T:
+    """Run a command to its end and give its result; exits 1 when it failed, 2 for usage and settings."""
     try:
-        configure_command_logs(quiet=quiet)
-        result = asyncio.run(work())
+        result = asyncio.run(work(read_quiet_settings()))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has had enough (`| head`): nothing is wrong.
@@ -54,14 +53,16 @@ def run_command(work: Callable[[], Coroutine[Any, Any, T]], *, quiet: bool = Tru
     return result
 
 
-def configure_command_logs(*, quiet: bool) -> None:
-    """Logs as the settings say. Raises SettingsError."""
+def read_quiet_settings() -> CoreSettings:
+    """The settings, with logs set up so that only warnings are told, unless LOG_LEVEL asks for more.
+    Raises SettingsError."""
     from core.logs import configure_logs
     from core.settings import CoreSettings, read_settings
 
     settings = read_settings(CoreSettings)
     asked_for = "log_level" in settings.model_fields_set
-    configure_logs("WARNING" if quiet and not asked_for else settings.log_level, settings.log_format)
+    configure_logs(settings.log_level if asked_for else "WARNING", settings.log_format)
+    return settings
 
 
 def write_json(value: object) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from bot.asking import Answered, Asker, Progress, make_question
 from bot.console.adapter import CONSOLE_CHANNEL, ConsoleAdapter
 from core.messages import Author, FeedbackGiven, Rating
-from core.ports import Outbox, TurnStore
+from core.ports import FeedbackStore, Outbox, TurnStore
+
+RECORD_SECONDS = 3.0
 
 
 class Conversation:
@@ -22,10 +26,12 @@ class Conversation:
         *,
         outbox: Outbox,
         turns: TurnStore,
+        feedback: FeedbackStore,
         timeout_seconds: float,
         thread: str | None = None,
     ) -> None:
         self._adapter = adapter
+        self._feedback = feedback
         self._asker = Asker(adapter, outbox=outbox, turns=turns, timeout_seconds=timeout_seconds)
         self._author = Author(id=_whoever_sits_here())
         self.thread = thread or uuid4().hex
@@ -44,7 +50,8 @@ class Conversation:
             yield step
 
     async def rate(self, rating: Rating, comment: str | None = None) -> bool:
-        """Rate the last answer; False if there is none."""
+        """Rate the last answer; False if there is none. Returns once it is recorded, or left to the next
+        worker: a conversation may end right after."""
         if self.last is None or self.last.outcome in ("failed", "refused"):
             return False
         await self._adapter.receive(
@@ -60,7 +67,17 @@ class Conversation:
                 at=datetime.now(UTC),
             )
         )
+        await self._wait_until_recorded(self.last.turn_id, rating, comment)
         return True
+
+    async def _wait_until_recorded(self, turn_id: UUID, rating: Rating, comment: str | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORD_SECONDS):
+                while True:
+                    for known in await self._feedback.of_turn(turn_id):
+                        if known.rating == rating and (comment is None or known.comment == comment):
+                            return
+                    await asyncio.sleep(0.05)
 
 
 def _whoever_sits_here() -> str:
