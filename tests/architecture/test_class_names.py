@@ -1,0 +1,43 @@
+"""Things are called what the glossary calls them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from pages import ROOT, name_of, tables_of
+
+GLOSSARY = ROOT / "docs/glossary.md"
+WORDS_OF_A_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+
+
+def test_no_class_has_a_name_that_the_glossary_rejects() -> None:
+    rejected = rejected_names()
+    found = [where for name, where in class_names() if rejected & words_of(name)]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["ChatSession", "HTTPClient", "UserStore"])
+def test_the_check_sees_a_rejected_word_inside_a_name(name: str) -> None:
+    assert rejected_names() & words_of(name)
+
+
+def rejected_names() -> set[str]:
+    """The last column of the words table, but for words that another row defines."""
+    (words,) = [table for table in tables_of(GLOSSARY) if table[0][-1] == "Never call it"]
+    rejected = {name.strip() for row in words[1:] for name in row[-1].split(",")} - {"–"}
+    return rejected - {word.strip().lower() for row in words[1:] for word in row[0].split(",")}
+
+
+def words_of(name: str) -> set[str]:
+    return {word.lower() for word in WORDS_OF_A_NAME.findall(name)}
+
+
+def class_names() -> Iterator[tuple[str, str]]:
+    for folder in ("bot", "core", "migrations"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    yield node.name, f"{name_of(path)}: {node.name}"
