@@ -183,8 +183,14 @@ class TurnStore(Protocol):
 
     async def recall(self, thread: Thread, *, limit: int) -> Recollection: ...
 
-    async def remember_summary(self, thread: Thread, summary: str, through: UUID) -> None:
-        """Replace the summary of the thread; it covers all turns up to and including `through`."""
+    async def remember_summary(
+        self, thread: Thread, summary: str, through: UUID, *, base: Recollection | None = None
+    ) -> bool:
+        """Replace the summary of the thread; it covers all turns up to and including `through`.
+
+        `base` is what the summary was made of: if any of it has been erased or replaced since, nothing
+        is stored, so that no deleted text comes back in a summary. False: not stored.
+        """
         ...
 
     async def forget_message(self, channel: Channel, message_id: str) -> list[Effect]:
