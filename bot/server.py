@@ -7,16 +7,17 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
 
 from bot.adapter import Adapter, AdapterError
-from bot.bootstrap import Application, describe, open_application
+from bot.about import build_about, describe
+from bot.bootstrap import Application, knowledge_locations, open_application
 from bot.upkeep import KnowledgeUpkeep
 from bot.web.adapter import WebAdapter
-from bot.web.app import SlackEndpoints, build_http
+from bot.web.app import Endpoint, SlackEndpoints, build_http
 from bot.web.models import CheckOut, Readiness
 from bot.web.settings import HttpSettings, read_http_settings
 from core.errors import SettingsError, StorageError
@@ -28,6 +29,24 @@ DRAIN_SECONDS = 20.0
 LONGEST_RECONNECT_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
+
+
+class Endpoints(Protocol):
+    """What a platform calls over HTTP."""
+
+    @property
+    def events(self) -> Endpoint: ...
+    @property
+    def install(self) -> Endpoint | None: ...
+    @property
+    def oauth_redirect(self) -> Endpoint | None: ...
+
+
+@runtime_checkable
+class CallsOverHttp(Protocol):
+    """An adapter whose platform may call us over HTTP."""
+
+    def http_endpoints(self) -> Endpoints | None: ...
 
 
 class HttpServer(uvicorn.Server):
@@ -70,17 +89,20 @@ class Server:
     async def start(self) -> None:
         """Workers first, so that what comes in is worked on; then the ways in; then HTTP."""
         app = self._app
+        listening = open_socket(self._http_settings)
+        self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":
             app.dispatcher.start()
             self._working = True
         for adapter in app.adapters.values():
             await self._open(adapter)
-        await self._start_http()
-        if self._role != "ingress" and app.locations:
+        self._start_http(listening)
+        locations = knowledge_locations(app.settings)
+        if self._role != "ingress" and locations:
             upkeep = KnowledgeUpkeep(
-                app.ingestor,
-                app.database,
-                app.locations,
+                app.library.ingestor,
+                app.stores.exclusive,
+                locations,
                 every_seconds=app.settings.knowledge_sync_minutes * 60,
             )
             self._tasks.append(asyncio.create_task(upkeep.run()))
@@ -128,7 +150,7 @@ class Server:
         """The sink of every adapter: one INSERT, then the platform may be told that we have it."""
         platform = channel_of(event).platform
         with bind(platform=platform, event_kind=event.kind, delivery_id=event.delivery_id):
-            new = await self._app.inbox.put(event)
+            new = await self._app.stores.inbox.put(event)
             self._app.metrics.events.labels(platform, event.kind).inc()
             if not new:
                 self._app.metrics.duplicates.labels(platform).inc()
@@ -137,23 +159,21 @@ class Server:
 
     # --- HTTP -------------------------------------------------------------------------------------
 
-    async def _start_http(self) -> None:
-        app, settings = self._app, self._http_settings
+    def _start_http(self, listening: socket.socket) -> None:
+        app = self._app
         web = app.adapters["web"]
         assert isinstance(web, WebAdapter)  # noqa: S101 - bootstrap builds it
         http = build_http(
-            settings=settings,
+            settings=self._http_settings,
             adapter=web,
-            outbox=app.outbox,
-            turns=app.turns,
+            outbox=app.stores.outbox,
+            turns=app.stores.turns,
             readiness=self._readiness,
-            about=app.about,
+            about=lambda: build_about(app),
             registry=app.metrics.registry,
             answer_timeout_seconds=app.settings.turn_timeout_seconds + 30.0,
             slack=self._slack_endpoints(),
         )
-        listening = open_socket(settings)
-        self._address = address_of(settings.http_host, listening)
         config = uvicorn.Config(
             http, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3
         )
@@ -161,14 +181,18 @@ class Server:
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listening]))
 
     def _slack_endpoints(self) -> SlackEndpoints | None:
-        adapter = self._app.adapters.get("slack")
-        endpoints = getattr(adapter, "http_endpoints", None)
-        return endpoints() if endpoints is not None and self._role != "worker" else None
+        """Slack's routes, where an adapter has any."""
+        for adapter in self._app.adapters.values():
+            if self._role != "worker" and isinstance(adapter, CallsOverHttp):
+                endpoints = adapter.http_endpoints()
+                if endpoints is not None:
+                    return SlackEndpoints(endpoints.events, endpoints.install, endpoints.oauth_redirect)
+        return None
 
     async def _readiness(self) -> Readiness:
         checks: list[CheckOut] = []
         try:
-            await self._app.database.ping()
+            await self._app.stores.database.ping()
             checks.append(CheckOut(name="database", ok=True))
         except StorageError:
             checks.append(CheckOut(name="database", ok=False, detail="The database does not answer."))
@@ -179,7 +203,9 @@ class Server:
                 checks.append(CheckOut(name=name, ok=receiving, detail=detail))
         if self._working:
             alive = self._app.dispatcher.is_alive()
-            checks.append(CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped."))
+            checks.append(
+                CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped.")
+            )
         return Readiness(ready=all(check.ok for check in checks), checks=checks)
 
 

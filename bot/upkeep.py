@@ -51,16 +51,4 @@ class KnowledgeUpkeep:
             if not ours:
                 log.info("knowledge_synced_elsewhere")
                 return
-            report = await self._ingestor.sync(self._locations)
-        for failed in report.failed:
-            log.warning("document_not_read", uri=failed.uri, reason=failed.reason)
-        log.info(
-            "knowledge_synced",
-            documents=report.documents,
-            chunks=report.chunks,
-            added=report.added,
-            updated=report.updated,
-            deleted=report.deleted,
-            failed=len(report.failed),
-            seconds=round(report.seconds, 2),
-        )
+            await self._ingestor.sync(self._locations)

@@ -1,0 +1,313 @@
+"""The composition root: the only place that builds stores, providers and adapters, and wires them.
+
+What a command does not use is not built, and its libraries are not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.adapter import Adapter
+from core.errors import SettingsError
+from core.logs import configure_logs
+from core.messages import Thread
+from core.ports import ChatModel, Embedder, FeedbackStore, Inbox, KnowledgeStore, Outbox, Tracer, TurnStore
+from core.settings import CoreSettings, read_settings
+
+if TYPE_CHECKING:
+    from bot.dispatcher import Dispatcher
+    from bot.metrics import Metrics
+    from bot.upkeep import Exclusive
+    from core.assistant import Assistant
+    from core.knowledge.ingest import Ingestor
+    from core.knowledge.search import Knowledge
+    from core.storage.database import Database
+
+PASSAGES_PER_ANSWER = 8
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything that is kept, in one migrated database."""
+
+    settings: CoreSettings
+    database: Database
+    inbox: Inbox
+    outbox: Outbox
+    turns: TurnStore
+    feedback: FeedbackStore
+    knowledge_store: KnowledgeStore
+    exclusive: Exclusive
+
+
+@dataclass(frozen=True)
+class Library:
+    """The stores, and what searches and fills them."""
+
+    stores: Stores
+    embedder: Embedder
+    knowledge: Knowledge
+    ingestor: Ingestor
+
+
+@dataclass(frozen=True)
+class Application:
+    """All that answers questions, wired and not started."""
+
+    library: Library
+    models: Sequence[ChatModel]
+    assistant: Assistant
+    tracer: Tracer
+    metrics: Metrics
+    adapters: Mapping[str, Adapter]
+    off: Mapping[str, str]
+    dispatcher: Dispatcher
+
+    @property
+    def stores(self) -> Stores:
+        return self.library.stores
+
+    @property
+    def settings(self) -> CoreSettings:
+        return self.library.stores.settings
+
+
+def read_core_settings() -> CoreSettings:
+    """Read the settings and set up the logs. Raises SettingsError."""
+    settings = read_settings(CoreSettings)
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def own_documents() -> str:
+    """Threadlore's own documents: the default knowledge."""
+    shipped = Path(__file__).parent / "docs"
+    return str(shipped if shipped.is_dir() else Path(__file__).parent.parent / "docs")
+
+
+def knowledge_locations(settings: CoreSettings) -> tuple[str, ...]:
+    """What `serve` keeps in sync."""
+    return settings.knowledge if settings.knowledge is not None else (own_documents(),)
+
+
+@asynccontextmanager
+async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Stores]:
+    """The database, started if it is the embedded one, and migrated. Raises SettingsError, StorageError."""
+    from core.storage.database import Database
+    from core.storage.exclusive import Exclusive as PostgresExclusive
+    from core.storage.feedback import PostgresFeedbackStore
+    from core.storage.inbox import PostgresInbox
+    from core.storage.knowledge import PostgresKnowledgeStore
+    from core.storage.outbox import PostgresOutbox
+    from core.storage.turns import PostgresTurnStore
+
+    settings = settings or read_core_settings()
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            from core.storage.embedded import start_embedded_postgres
+
+            server = await start_embedded_postgres(settings.threadlore_home)
+            stack.push_async_callback(server.stop)
+            url = server.url
+        database = Database(url)
+        stack.push_async_callback(database.aclose)
+        await database.migrate()
+        inbox = PostgresInbox(database)
+        stack.push_async_callback(inbox.aclose)
+        yield Stores(
+            settings=settings,
+            database=database,
+            inbox=inbox,
+            outbox=PostgresOutbox(database),
+            turns=PostgresTurnStore(database),
+            feedback=PostgresFeedbackStore(database),
+            knowledge_store=PostgresKnowledgeStore(database),
+            exclusive=PostgresExclusive(database),
+        )
+
+
+@asynccontextmanager
+async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Library]:
+    """The stores, the embedder, search and ingestion."""
+    from core.knowledge.ingest import Ingestor
+    from core.knowledge.search import Knowledge
+
+    async with open_stores(settings) as stores, AsyncExitStack() as stack:
+        embedder = await _open_embedder(stores.settings, stack)
+        yield Library(
+            stores=stores,
+            embedder=embedder,
+            knowledge=Knowledge(stores.knowledge_store, embedder),
+            ingestor=Ingestor(stores.knowledge_store, embedder),
+        )
+
+
+async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embedder:
+    if settings.embedding_model is not None:
+        from core.providers.hosted import build_embedder
+
+        hosted = build_embedder(settings.embedding_model)
+        await hosted.open()
+        return hosted
+    from core.providers.local_embedder import LocalEmbedder
+
+    local = LocalEmbedder(settings.threadlore_home / "models")
+    stack.push_async_callback(local.aclose)
+    await local.open()
+    return local
+
+
+def build_models(settings: CoreSettings) -> tuple[ChatModel, ...]:
+    """The chat models in order of preference; the extractive answerer when none is set."""
+    if settings.chat_model is None:
+        if settings.chat_model_fallbacks:
+            raise SettingsError(
+                "CHAT_MODEL_FALLBACKS",
+                "is set, but CHAT_MODEL is not.",
+                "Set CHAT_MODEL to the model to ask first.",
+            )
+        from core.providers.extractive import ExtractiveAnswerer
+
+        return (ExtractiveAnswerer(),)
+    from core.providers.hosted import build_chat_model
+
+    return tuple(build_chat_model(spec) for spec in (settings.chat_model, *settings.chat_model_fallbacks))
+
+
+def build_tracer(settings: CoreSettings) -> Tracer:
+    """Langfuse when its keys are set; otherwise the turns' own records are all there is."""
+    from core.providers.tracing import LangfuseTracer, NullTracer
+
+    public, secret = settings.langfuse_public_key, settings.langfuse_secret_key
+    if public is None and secret is None:
+        return NullTracer()
+    if public is None or secret is None:
+        missing = "LANGFUSE_PUBLIC_KEY" if public is None else "LANGFUSE_SECRET_KEY"
+        raise SettingsError(missing, "is not set, but the other key is.", "Set both, or neither.")
+    return LangfuseTracer(
+        public_key=public, secret_key=secret.get_secret_value(), base_url=settings.langfuse_base_url
+    )
+
+
+def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
+    """The core behind its one door."""
+    from core.assistant import Assistant
+    from core.graph.build import build_graph
+    from core.memory import ThreadMemory
+    from core.messages import Audience, Passage
+
+    settings = library.stores.settings
+
+    async def search(query: str, *, audience: Audience) -> list[Passage]:
+        return await library.knowledge.search(query, audience=audience, limit=PASSAGES_PER_ANSWER)
+
+    return Assistant(
+        build_graph(),
+        models,
+        search,
+        ThreadMemory(library.stores.turns, models[0], budget_tokens=settings.memory_tokens),
+        turn_timeout_seconds=settings.turn_timeout_seconds,
+        max_question_characters=settings.max_question_characters,
+    )
+
+
+def build_adapters(stores: Stores) -> tuple[dict[str, Adapter], dict[str, str]]:
+    """The adapters of every platform that is set up, and, for the others, what turns them on.
+
+    Raises SettingsError for a platform that is set up halfway.
+    """
+    from bot.web.adapter import WebAdapter
+
+    adapters: dict[str, Adapter] = {"web": WebAdapter()}
+    off: dict[str, str] = {}
+    for adapter in (_build_slack(stores), _build_discord()):
+        if isinstance(adapter, Off):
+            off[adapter.platform] = adapter.remedy
+        else:
+            adapters[adapter.platform] = adapter
+    return adapters, off
+
+
+@dataclass(frozen=True)
+class Off:
+    """A platform without a token."""
+
+    platform: str
+    remedy: str
+
+
+def _build_slack(stores: Stores) -> Adapter | Off:
+    from bot.slack.settings import read_slack_settings
+
+    settings = read_slack_settings()
+    if settings.mode == "off":
+        return Off("slack", "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/howto/connect-slack.md).")
+    from bot.slack.adapter import SlackAdapter
+    from core.storage.installations import PostgresInstallationStore
+
+    return SlackAdapter(settings, PostgresInstallationStore(stores.database))
+
+
+def _build_discord() -> Adapter | Off:
+    from bot.discord.settings import DiscordSettings
+
+    settings = read_settings(DiscordSettings)
+    if settings.discord_token is None:
+        return Off("discord", "Set DISCORD_TOKEN (docs/howto/connect-discord.md).")
+    from bot.discord.adapter import DiscordAdapter
+
+    return DiscordAdapter(settings)
+
+
+@asynccontextmanager
+async def open_application(
+    adapters: Mapping[str, Adapter] | None = None,
+    *,
+    settings: CoreSettings | None = None,
+    only_thread: Thread | None = None,
+) -> AsyncIterator[Application]:
+    """Everything that answers, for these adapters; without any, for every platform that is set up."""
+    from bot.answering import Answering
+    from bot.dispatcher import Dispatcher
+    from bot.forgetting import Forgetting
+    from bot.metrics import Metrics
+    from bot.rating import Rating
+
+    settings = settings or read_core_settings()
+    models = build_models(settings)
+    tracer = build_tracer(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(tracer.aclose, 5.0)
+        library = await stack.enter_async_context(open_library(settings))
+        stores, metrics, off = library.stores, Metrics(), dict[str, str]()
+        if adapters is None:
+            adapters, off = build_adapters(stores)
+        for adapter in adapters.values():
+            stack.push_async_callback(adapter.aclose)
+        assistant = build_assistant(library, models)
+        dispatcher = Dispatcher(
+            stores.inbox,
+            Answering(adapters, assistant, stores.turns, stores.outbox, tracer, metrics),
+            Rating(stores.feedback, stores.turns, stores.outbox, tracer, metrics),
+            Forgetting(adapters, stores.turns),
+            metrics,
+            platforms=tuple(adapters),
+            concurrency=settings.worker_concurrency,
+            only_thread=only_thread,
+        )
+        yield Application(
+            library=library,
+            models=models,
+            assistant=assistant,
+            tracer=tracer,
+            metrics=metrics,
+            adapters=adapters,
+            off=off,
+            dispatcher=dispatcher,
+        )
