@@ -40,4 +40,14 @@ def class_names() -> Iterator[tuple[str, str]]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef):
-                    yield node.name, f"{name_of(path)}: {node.name}"
+                    yield own_name(node), f"{name_of(path)}: {node.name}"
+
+
+def own_name(node: ast.ClassDef) -> str:
+    """The name without the words that it takes over from a library's class (`discord.Client`)."""
+    inherited = {
+        word for base in node.bases if isinstance(base, ast.Attribute) for word in words_of(base.attr)
+    }
+    return "".join(
+        word.title() for word in WORDS_OF_A_NAME.findall(node.name) if word.lower() not in inherited
+    )
