@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -224,7 +224,7 @@ class InMemoryKnowledgeStore:
     def _bm25(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
         k1, b = self._policy.k1, self._policy.b
         average = sum(chunk.words.total() for chunk in chunks) / max(len(chunks), 1)
-        scores: Counter[int] = Counter()
+        scores: defaultdict[int, float] = defaultdict(float)
         for word in set(_words(query)):
             matches = [chunk for chunk in chunks if word in chunk.words]
             idf = math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))

@@ -1,0 +1,80 @@
+"""The statements of the knowledge store, but for search (core.storage.search)."""
+
+from __future__ import annotations
+
+from sqlalchemy import TextClause, text
+
+MAKE_COLLECTION = text(
+    "INSERT INTO collections (name) VALUES (:name) ON CONFLICT (name) DO NOTHING RETURNING id"
+)
+FIND_COLLECTION = text("SELECT id FROM collections WHERE name = :name")
+DROP_COLLECTION = text("DELETE FROM collections WHERE name = :name")
+GRANT = text("""
+    INSERT INTO collection_grants (collection_id, platform, workspace, channel)
+    VALUES (:collection_id, :platform, :workspace, :channel)
+    ON CONFLICT (collection_id, platform, workspace, channel) DO NOTHING
+""")
+
+# Changes nothing on conflict but returns the row, which DO NOTHING would not.
+OPEN_SOURCE = text("""
+    INSERT INTO sources (collection_id, uri, kind) VALUES (:collection_id, :uri, :kind)
+    ON CONFLICT (collection_id, uri) DO UPDATE SET kind = excluded.kind RETURNING id
+""")
+DROP_SOURCE = text("DELETE FROM sources WHERE collection_id = :collection_id AND uri = :uri")
+SOURCES = text("""
+    SELECT s.id, c.name AS collection, s.uri, s.kind, s.synced_at, s.error,
+           (SELECT count(*) FROM documents d WHERE d.source_id = s.id) AS documents
+    FROM sources s JOIN collections c ON c.id = s.collection_id
+    ORDER BY c.name, s.uri
+""")
+FINISH_SOURCE = text("""
+    UPDATE sources SET synced_at = now(), error = :error WHERE id = :source_id RETURNING collection_id
+""")
+LOCK_SOURCE = text("SELECT collection_id FROM sources WHERE id = :source_id FOR KEY SHARE")
+
+MODELS_IN_USE = text("""
+    SELECT m.id, m.name, m.dimensions FROM embedding_models m
+    WHERE EXISTS (SELECT FROM documents d WHERE d.embedding_model_id = m.id)
+""")
+TRY_UPKEEP = text("SELECT pg_try_advisory_lock(hashtextextended('knowledge_upkeep', :collection_id))")
+
+DOCUMENTS = text("""
+    SELECT d.id, d.uri, d.content_hash, coalesce(m.name, '') AS embedder, d.chunks
+    FROM documents d LEFT JOIN embedding_models m ON m.id = d.embedding_model_id
+    WHERE d.source_id = :source_id
+""")
+PUT_DOCUMENTS = text("""
+    INSERT INTO documents (source_id, uri, title, content_hash, embedding_model_id, chunks)
+    SELECT :source_id, uri, title, content_hash, CAST(:model_id AS integer), chunks
+    FROM unnest(CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:hashes AS text[]),
+                CAST(:chunks AS integer[])) AS given (uri, title, content_hash, chunks)
+    ON CONFLICT (source_id, uri) DO UPDATE SET
+        title = excluded.title, content_hash = excluded.content_hash, chunks = excluded.chunks,
+        embedding_model_id = excluded.embedding_model_id, stored_at = now()
+    RETURNING id, uri
+""")
+DELETE_CHUNKS = text("DELETE FROM chunks WHERE document_id = ANY(CAST(:ids AS bigint[]))")
+DELETE_DOCUMENTS = text("DELETE FROM documents WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+
+def insert_chunks(vector_table: str) -> TextClause:
+    """Chunks and their vectors in one statement, from one array for each column."""
+    return text(f"""
+        WITH given AS (
+            SELECT * FROM unnest(
+                CAST(:document_ids AS bigint[]), CAST(:positions AS integer[]), CAST(:titles AS text[]),
+                CAST(:heading_paths AS text[]), CAST(:texts AS text[]), CAST(:starts AS integer[]),
+                CAST(:ends AS integer[]), CAST(:words AS integer[]), CAST(:vectors AS text[])
+            ) AS g (document_id, position, title, heading_path, text, start_offset, end_offset, words, vector)
+        ), made AS (
+            INSERT INTO chunks (document_id, collection_id, position, title, heading_path, text,
+                                start_offset, end_offset, words)
+            SELECT document_id, :collection_id, position, title, heading_path::jsonb, text,
+                   start_offset, end_offset, words
+            FROM given
+            RETURNING id, document_id, position
+        )
+        INSERT INTO {vector_table} (chunk_id, collection_id, embedding)
+        SELECT made.id, :collection_id, given.vector::halfvec
+        FROM made JOIN given USING (document_id, position)
+    """)  # noqa: S608 (a name of our own making)

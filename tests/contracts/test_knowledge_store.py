@@ -1,0 +1,343 @@
+"""What every KnowledgeStore must do, run on the one in memory and on the one in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import text as sql
+
+from core.errors import EmbeddingMismatchError
+from core.knowledge.chunking import chunk_text, embedding_text
+from core.knowledge.documents import Document, Grant
+from core.knowledge.search_policy import SearchPolicy
+from core.messages import Audience, Passage
+from core.ports import KnowledgeStore
+from core.storage.database import Database
+from core.storage.knowledge import PostgresKnowledgeStore
+from core.testing.embedder import FakeEmbedder
+from core.testing.knowledge import InMemoryKnowledgeStore
+
+ANYONE = Audience(platform="slack", workspace="W1", channel="C1")
+LEAVE = "Staff earn four hours of annual leave in each pay period."
+TRAVEL = "Book travel through the agency before the trip starts."
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> KnowledgeStore:
+    if request.param == "memory":
+        return InMemoryKnowledgeStore()
+    database: Database = request.getfixturevalue("database")
+    return PostgresKnowledgeStore(database)
+
+
+class Shelf:
+    """Puts documents into a store and searches them, embedding as it goes."""
+
+    def __init__(self, store: KnowledgeStore, embedder: FakeEmbedder | None = None) -> None:
+        self.store = store
+        self.embedder = embedder or FakeEmbedder()
+
+    async def open_source(
+        self, uri: str = "folder", *, collection: str = "default", grants: Sequence[Grant] = ()
+    ) -> int:
+        collection_id = await self.store.open_collection(collection, grants)
+        return await self.store.open_source(collection_id, uri, "folder")
+
+    async def put(self, source_id: int, **texts: str) -> None:
+        documents = []
+        for uri, text in texts.items():
+            document = Document(uri=uri, title=uri.title(), text=text, content_hash=f"hash of {text}")
+            chunks = chunk_text(text, title=document.title)
+            vectors = await self.embedder.embed_documents(
+                [embedding_text(document.title, chunk) for chunk in chunks]
+            )
+            documents.append((document, chunks, vectors))
+        await self.store.put_documents(source_id, documents, embedder=self.embedder.name)
+
+    async def search(
+        self, query: str, audience: Audience = ANYONE, *, limit: int = 5, collections: set[str] | None = None
+    ) -> list[Passage]:
+        return await self.store.search(
+            query,
+            await self.embedder.embed_query(query),
+            embedder=self.embedder.name,
+            audience=audience,
+            limit=limit,
+            collections=collections,
+        )
+
+    async def found(
+        self, query: str, audience: Audience = ANYONE, collections: set[str] | None = None
+    ) -> set[str]:
+        return {passage.uri for passage in await self.search(query, audience, collections=collections)}
+
+
+@pytest.fixture
+def shelf(store: KnowledgeStore) -> Shelf:
+    return Shelf(store)
+
+
+async def test_the_best_passage_comes_first_with_what_is_known_of_it(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=f"# Benefits\n\n## Holidays\n\n{LEAVE}", travel=TRAVEL)
+
+    best, other = await shelf.search("How much annual leave do staff earn?")
+
+    assert (best.uri, best.title, best.rank) == ("leave", "Leave", 1)
+    assert best.heading_path == ("Benefits", "Holidays")
+    assert best.text == LEAVE
+    assert (best.dense_rank, best.lexical_rank) == (1, 1)
+    assert best.score > other.score
+    assert other.rank == 2
+    stored = await shelf.store.documents(source_id)
+    assert best.document_id == stored["leave"].id
+
+
+async def test_similarity_is_the_cosine_to_the_query(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+
+    (passage,) = await shelf.search(f"Leave\n\n{LEAVE}")
+
+    assert passage.similarity == pytest.approx(1.0, abs=2e-3)
+
+
+async def test_scores_are_those_of_the_policy_for_the_ranks_of_the_legs(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL, both=f"{LEAVE} {TRAVEL}")
+
+    for passage in await shelf.search("annual leave and travel"):
+        expected = SearchPolicy().score(passage.dense_rank, passage.lexical_rank)
+        assert passage.score == pytest.approx(expected)
+
+
+async def test_a_question_is_found_by_any_of_its_words(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+
+    passages = await shelf.search("Whom do I ask when my trip to Mars was cancelled by the agency?")
+
+    assert passages[0].uri == "travel"
+    assert passages[0].lexical_rank == 1
+    assert [p.lexical_rank for p in passages if p.uri == "leave"] == [None]
+
+
+async def test_a_rare_word_weighs_more_than_a_common_one(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    common = {f"page{n}": f"The printer on floor {n} needs paper paper paper." for n in range(12)}
+    await shelf.put(source_id, **common, rare="The printer speaks Zigbee.")
+    await shelf.store.finish_source(source_id, error=None)
+
+    passages = await shelf.search("printer paper zigbee", limit=20)
+
+    assert next(p.uri for p in passages if p.lexical_rank == 1) == "rare"
+
+
+async def test_a_word_in_the_title_or_a_heading_is_found(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, onboarding="Welcome.", pets="## Hamsters\n\nAllowed on Fridays.")
+
+    assert [p.uri for p in await shelf.search("onboarding") if p.lexical_rank] == ["onboarding"]
+    assert [p.uri for p in await shelf.search("hamsters") if p.lexical_rank] == ["pets"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "the of and", "'; DROP TABLE chunks; --", "a:*&|!<->()\\'\"", "%", "\u0000", "word " * 3000, "🦄"],
+)
+async def test_no_query_is_too_odd_to_search_for(shelf: Shelf, query: str) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+
+    assert await shelf.found(query) <= {"leave"}
+    assert await shelf.found("annual leave") == {"leave"}
+
+
+async def test_what_is_granted_to_one_channel_is_found_nowhere_else(shelf: Shelf) -> None:
+    private = Grant(platform="slack", workspace="W1", channel="C1")
+    source_id = await shelf.open_source(collection="private", grants=[private])
+    await shelf.put(source_id, leave=LEAVE)
+
+    assert await shelf.found("annual leave") == {"leave"}
+    for elsewhere in (
+        Audience(platform="slack", workspace="W1", channel="C2"),
+        Audience(platform="slack", workspace="W2", channel="C1"),
+        Audience(platform="discord", workspace="W1", channel="C1"),
+        Audience(platform="", workspace="", channel=""),
+    ):
+        assert await shelf.found("annual leave", elsewhere) == set()
+
+
+@pytest.mark.parametrize(
+    ("grant", "readers"),
+    [
+        (Grant(), {"here", "same workspace", "same platform", "elsewhere"}),
+        (Grant(platform="slack"), {"here", "same workspace", "same platform"}),
+        (Grant(platform="slack", workspace="W1"), {"here", "same workspace"}),
+        (Grant(platform="slack", workspace="W1", channel="C1"), {"here"}),
+    ],
+)
+async def test_a_grant_admits_exactly_whom_it_names(shelf: Shelf, grant: Grant, readers: set[str]) -> None:
+    await shelf.put(await shelf.open_source(grants=[grant]), leave=LEAVE)
+    audiences = {
+        "here": ANYONE,
+        "same workspace": Audience(platform="slack", workspace="W1", channel="C2"),
+        "same platform": Audience(platform="slack", workspace="W2", channel="C1"),
+        "elsewhere": Audience(platform="discord", workspace="W1", channel="C1"),
+    }
+
+    assert {name for name, a in audiences.items() if await shelf.found("annual leave", a)} == readers
+
+
+async def test_a_private_collection_does_not_hide_behind_a_public_one_or_show_through_it(
+    shelf: Shelf,
+) -> None:
+    secret = Grant(platform="slack", workspace="W1", channel="secret")
+    await shelf.put(await shelf.open_source(), public=LEAVE)
+    await shelf.put(await shelf.open_source(collection="private", grants=[secret]), hidden=f"{LEAVE} {LEAVE}")
+
+    inside = Audience(platform="slack", workspace="W1", channel="secret")
+    assert await shelf.found("annual leave") == {"public"}
+    assert await shelf.found("annual leave", inside) == {"public", "hidden"}
+
+
+async def test_naming_collections_narrows_and_never_widens(shelf: Shelf) -> None:
+    secret = Grant(platform="slack", workspace="W1", channel="secret")
+    await shelf.put(await shelf.open_source(), public=LEAVE)
+    await shelf.put(await shelf.open_source(collection="other"), other=LEAVE)
+    await shelf.put(await shelf.open_source(collection="private", grants=[secret]), hidden=LEAVE)
+
+    assert await shelf.found("annual leave", collections={"other"}) == {"other"}
+    assert await shelf.found("annual leave", collections={"private"}) == set()
+    assert await shelf.found("annual leave", collections=set()) == set()
+
+
+async def test_grants_are_added_and_a_new_collection_without_any_is_for_everyone(shelf: Shelf) -> None:
+    first, second = (Grant(platform="slack", workspace="W1", channel=channel) for channel in ("C1", "C2"))
+    await shelf.put(await shelf.open_source(grants=[first]), leave=LEAVE)
+    other = Audience(platform="slack", workspace="W1", channel="C2")
+    assert await shelf.found("annual leave", other) == set()
+
+    again = await shelf.store.open_collection("default", [second, second])
+    assert again == await shelf.store.open_collection("default")
+
+    assert await shelf.found("annual leave", other) == {"leave"}
+    third = Audience(platform="slack", workspace="W1", channel="C3")
+    assert await shelf.found("annual leave", third) == set()
+
+
+async def test_a_document_put_again_replaces_what_it_was(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+    before = await shelf.store.documents(source_id)
+    await shelf.put(source_id, leave="Parental leave lasts twelve weeks.")
+
+    after = await shelf.store.documents(source_id)
+
+    assert set(after) == {"leave", "travel"}
+    assert after["leave"].content_hash != before["leave"].content_hash
+    assert (after["leave"].embedder, after["leave"].chunks) == ("fake:words", 1)
+    texts = {passage.text for passage in await shelf.search("annual parental leave")}
+    assert texts == {"Parental leave lasts twelve weeks.", TRAVEL}
+
+
+async def test_the_same_document_twice_in_one_call_is_stored_as_it_came_last(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    embedder = shelf.embedder
+    versions = []
+    for text in (LEAVE, TRAVEL):
+        document = Document(uri="page", title="Page", text=text, content_hash=text)
+        versions.append((document, chunk_text(text), await embedder.embed_documents([text])))
+
+    await shelf.store.put_documents(source_id, versions, embedder=embedder.name)
+
+    assert [p.text for p in await shelf.search("travel leave")] == [TRAVEL]
+
+
+async def test_deleted_documents_sources_and_collections_are_gone(shelf: Shelf) -> None:
+    kept = await shelf.open_source("kept")
+    await shelf.put(kept, leave=LEAVE, travel=TRAVEL)
+    collection_id = await shelf.store.open_collection("default")
+    await shelf.put(await shelf.open_source("dropped"), dropped=LEAVE)
+    await shelf.put(await shelf.open_source(collection="other"), other=LEAVE)
+
+    await shelf.store.delete_documents([(await shelf.store.documents(kept))["leave"].id])
+    await shelf.store.drop_source(collection_id, "dropped")
+    await shelf.store.drop_collection("other")
+
+    assert await shelf.found("annual leave") == {"travel"}
+    assert set(await shelf.store.documents(kept)) == {"travel"}
+    assert [source.uri for source in await shelf.store.sources()] == ["kept"]
+
+
+async def test_sources_tell_how_their_last_sync_went(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    assert source_id == await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+    (fresh,) = await shelf.store.sources()
+    await shelf.store.finish_source(source_id, error="one file is broken")
+
+    (finished,) = await shelf.store.sources()
+
+    assert (fresh.documents, fresh.synced_at, fresh.error) == (2, None, None)
+    assert finished.synced_at is not None
+    assert (finished.collection, finished.uri, finished.kind) == ("default", "folder", "folder")
+    assert finished.error == "one file is broken"
+
+
+async def test_searching_with_another_model_than_the_stored_one_is_refused(shelf: Shelf) -> None:
+    assert await Shelf(shelf.store, FakeEmbedder(name="fake:other")).search("leave") == []
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+    other = Shelf(shelf.store, FakeEmbedder(name="fake:other"))
+
+    with pytest.raises(EmbeddingMismatchError, match=r"fake:words.*fake:other"):
+        await other.search("leave")
+
+
+async def test_vectors_of_another_length_under_the_same_name_are_refused(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+    longer = Shelf(shelf.store, FakeEmbedder(dimensions=96))
+
+    with pytest.raises(EmbeddingMismatchError):
+        await longer.put(source_id, travel=TRAVEL)
+    with pytest.raises(EmbeddingMismatchError):
+        await longer.search("leave")
+    assert set(await shelf.store.documents(source_id)) == {"leave"}
+
+
+async def test_documents_put_again_with_a_new_model_are_found_with_it_and_no_longer_with_the_old(
+    shelf: Shelf,
+) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+    other = Shelf(shelf.store, FakeEmbedder(dimensions=96, name="fake:other"))
+
+    await other.put(source_id, leave=LEAVE)
+
+    assert (await shelf.store.documents(source_id))["leave"].embedder == "fake:other"
+    (passage,) = await other.search("annual leave")
+    assert passage.dense_rank == 1
+    with pytest.raises(EmbeddingMismatchError):
+        await shelf.search("annual leave")
+
+
+async def test_an_empty_store_finds_nothing(shelf: Shelf) -> None:
+    await shelf.open_source()
+
+    assert await shelf.search("anything") == []
+    assert await shelf.store.documents(await shelf.open_source()) == {}
+
+
+async def test_nothing_of_a_deleted_document_stays_in_the_tables(database: Database) -> None:
+    shelf = Shelf(PostgresKnowledgeStore(database))
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE)
+    await shelf.store.delete_documents([d.id for d in (await shelf.store.documents(source_id)).values()])
+
+    (model,) = await database.run(sql("SELECT id FROM embedding_models"))
+    for table in ("documents", "chunks", f"vectors_{model.id}"):
+        (row,) = await database.run(sql(f"SELECT count(*) AS n FROM {table}"))  # noqa: S608
+        assert row.n == 0
