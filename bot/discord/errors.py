@@ -18,6 +18,8 @@ from bot.adapter import (
 )
 
 UNKNOWN_MESSAGE = 10008
+LIBRARY_ERRORS = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError)
+"""Everything that a call of the library may raise."""
 LONG_WAIT_SECONDS = 60.0
 
 

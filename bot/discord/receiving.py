@@ -17,6 +17,7 @@ import structlog
 
 from bot.adapter import AdapterError, Sink
 from bot.discord.commands import HELP, NOT_TAKEN, THANKS, moment_of, parse_command
+from bot.discord.errors import LIBRARY_ERRORS
 from bot.discord.events import (
     REPLY,
     Place,
@@ -170,7 +171,7 @@ class EventReceiver:
             return
         try:
             await interaction.response.defer(ephemeral=event.only_author_sees, thinking=True)
-        except (discord.DiscordException, OSError) as error:
+        except LIBRARY_ERRORS as error:
             # The question is stored: its answer goes to the channel instead.
             log.warning("command_not_acknowledged", error=type(error).__name__)
 
@@ -207,7 +208,7 @@ class EventReceiver:
         )
         try:
             await interaction.response.send_modal(form)
-        except (discord.DiscordException, OSError) as error:
+        except LIBRARY_ERRORS as error:
             log.warning("comment_not_asked_for", error=type(error).__name__)
 
     async def _say(self, interaction: discord.Interaction, text: str) -> None:
@@ -215,7 +216,7 @@ class EventReceiver:
             await interaction.response.send_message(
                 text, ephemeral=True, suppress_embeds=True, allowed_mentions=discord.AllowedMentions.none()
             )
-        except (discord.DiscordException, OSError) as error:
+        except LIBRARY_ERRORS as error:
             log.warning("interaction_not_answered", error=type(error).__name__)
 
     # --- into the sink ----------------------------------------------------------------------------
