@@ -105,7 +105,7 @@ class SlackReceiver:
         self._socket.client.message_listeners.append(self._on_socket_message)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
-                await self._socket.client.connect()
+                await _untyped(self._socket.client).connect()
                 await self._hello.wait()
         except TimeoutError as error:
             raise UnavailableError("the socket was not greeted in time", maybe_accepted=False) from error
@@ -124,7 +124,7 @@ class SlackReceiver:
     async def aclose(self) -> None:
         """Stop receiving; errands such as opening a modal are let go."""
         if self._socket is not None:
-            await self._socket.client.close()
+            await _untyped(self._socket.client).close()
             self._socket = None
         for errand in tuple(self._errands):
             errand.cancel()
@@ -244,6 +244,11 @@ def build_endpoints(app: AsyncApp) -> HttpEndpoints:
     if app.oauth_flow is None:
         return HttpEndpoints(events=events)
     return HttpEndpoints(events=events, install=page, oauth_redirect=page)
+
+
+def _untyped(client: Any) -> Any:
+    """Slack's socket client has no types for these methods."""
+    return client
 
 
 def _is_utf8(body: bytes) -> bool:
