@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.storage import knowledge_tables, tables  # noqa: F401 (registers all tables)
+from core.storage import installation_tables, knowledge_tables, tables  # noqa: F401 (registers all tables)
 from core.storage.base import Base
 
 metadata = Base.metadata
