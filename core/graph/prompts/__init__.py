@@ -62,6 +62,6 @@ def render_passages(passages: Sequence[Passage]) -> str:
     """Each passage under its number, title and heading path."""
     blocks = []
     for number, passage in enumerate(passages, start=1):
-        place = " > ".join((passage.title, *passage.heading_path))
+        place = " › ".join((passage.title, *passage.heading_path))
         blocks.append(f"<passage number={number} from={place!r}>\n{passage.text}\n</passage>")
     return "\n\n".join(blocks)
