@@ -1,0 +1,223 @@
+"""Traces of turns and scores from feedback, to Langfuse, off the path of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid5
+
+import structlog
+
+from core.messages import Feedback, Turn, trace_id_for
+from core.providers.masking import mask_text
+
+if TYPE_CHECKING:
+    from langfuse.api import AsyncLangfuseAPI
+
+log = structlog.get_logger(__name__)
+
+TURNS_WAITING = 1000
+TURNS_PER_BATCH = 50
+GATHERING_SECONDS = 0.3
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+SCORE_NAME = "user_feedback"
+QUIET_LOGGERS = ("langfuse", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.sdk")
+"""They repeat themselves with every failed request; we say it once ourselves."""
+
+
+class NullTracer:
+    """Implements core.ports.Tracer where no tracing system is set: the turn's own record is the trace."""
+
+    @property
+    def enabled(self) -> bool:
+        return False
+
+    def record_turn(self, turn: Turn) -> None:
+        """Nothing to do."""
+
+    async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
+        return []
+
+    async def aclose(self, timeout_seconds: float) -> None:
+        """Nothing to do."""
+
+
+class LangfuseTracer:
+    """Implements core.ports.Tracer. Turns wait in memory, at most 1,000, the oldest dropped first;
+    a thread sends them and keeps those that did not arrive. `dropped` counts what was given up.
+    """
+
+    def __init__(self, *, public_key: str, secret_key: str, base_url: str) -> None:
+        from core.providers.langfuse_export import TurnExporter
+
+        for name in QUIET_LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._exporter = TurnExporter(public_key=public_key, secret_key=secret_key, base_url=base_url)
+        self._waiting: deque[Turn] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._unfinished = 0
+        self.dropped = 0
+        self._sender = threading.Thread(target=self._send_all, name="langfuse", daemon=True)
+        self._sender.start()
+
+    @property
+    def enabled(self) -> bool:
+        return True
+
+    @property
+    def waiting(self) -> int:
+        """How many turns have not arrived yet."""
+        with self._changed:
+            return len(self._waiting) + self._unfinished
+
+    def record_turn(self, turn: Turn) -> None:
+        with self._changed:
+            self._waiting.append(turn)
+            self._drop_surplus()
+            self._changed.notify()
+
+    async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
+        api = self._exporter.client.async_api
+        arrived: list[Feedback] = []
+        for item in feedback:
+            try:
+                if item.withdrawn_at is None:
+                    await _put_score(api, item)
+                else:
+                    await _delete_score(api, item)
+            except Exception as error:
+                if not _is_hopeless(error):
+                    log.warning(
+                        "feedback_not_delivered",
+                        error=type(error).__name__,
+                        left=len(feedback) - len(arrived),
+                    )
+                    break
+                # Would be refused for ever, and hold up what comes after it.
+                log.warning("feedback_refused", error=type(error).__name__, turn_id=str(item.turn_id))
+            arrived.append(item)
+        return arrived
+
+    async def aclose(self, timeout_seconds: float) -> None:
+        """Send what waits, for at most that long; what is left then is lost, and counted."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        await asyncio.to_thread(self._sender.join, timeout_seconds)
+        if left := self.waiting:
+            log.warning("traces_lost", turns=left)
+
+    def _send_all(self) -> None:
+        """The sender's life: a batch at a time, a growing pause after each failure."""
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while batch := self._next_batch():
+            if self._sent(batch):
+                pause_seconds = FIRST_PAUSE_SECONDS
+                continue
+            log.warning("traces_not_delivered", turns=len(batch), again_in_seconds=pause_seconds)
+            self._put_back(batch)
+            with self._changed:
+                if self._closing or self._changed.wait_for(lambda: self._closing, pause_seconds):
+                    break
+            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        self._exporter.shut_down()
+
+    def _next_batch(self) -> list[Turn]:
+        """Waits for turns; empty when there are none left and we are closing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            self._changed.wait_for(
+                lambda: len(self._waiting) >= TURNS_PER_BATCH or self._closing, GATHERING_SECONDS
+            )
+            batch = [self._waiting.popleft() for _ in range(min(TURNS_PER_BATCH, len(self._waiting)))]
+            self._unfinished = len(batch)
+            return batch
+
+    def _sent(self, batch: list[Turn]) -> bool:
+        try:
+            arrived = self._exporter.send(batch)
+        except Exception as error:  # a turn that cannot be written would otherwise end the thread
+            log.exception("traces_not_written", error=type(error).__name__)
+            self.dropped += len(batch)
+            arrived = True
+        if arrived:
+            with self._changed:
+                self._unfinished = 0
+        return arrived
+
+    def _put_back(self, batch: list[Turn]) -> None:
+        with self._changed:
+            self._waiting.extendleft(reversed(batch))
+            self._unfinished = 0
+            self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
+        while len(self._waiting) > TURNS_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+
+
+def score_id_for(feedback: Feedback) -> str:
+    """One score per author and turn, whatever they change their mind to."""
+    author = "\x1f".join((feedback.platform, feedback.workspace, feedback.author))
+    return uuid5(feedback.turn_id, author).hex
+
+
+async def _put_score(api: AsyncLangfuseAPI, feedback: Feedback) -> None:
+    from langfuse.api import CreateScoreRequest, ScoreDataType
+
+    score_id = score_id_for(feedback)
+    request = CreateScoreRequest(
+        id=score_id,
+        trace_id=trace_id_for(feedback.turn_id),
+        name=SCORE_NAME,
+        value=float(feedback.rating),
+        data_type=ScoreDataType.NUMERIC,
+        comment=mask_text(feedback.comment) if feedback.comment else None,
+        metadata={"via": feedback.via, "platform": feedback.platform, "author": feedback.author},
+        timestamp=await _first_timestamp(api, score_id) or feedback.at,
+    )
+    response = await api.scores.create(request=[request], request_options=_OPTIONS)
+    if getattr(response, "rejected", 0):
+        raise ScoreRejectedError
+
+
+async def _first_timestamp(api: AsyncLangfuseAPI, score_id: str) -> datetime | None:
+    """When the score was first set: Langfuse replaces a score only if id and timestamp are the same."""
+    from langfuse.api.core import ApiError
+
+    try:
+        found = await api.scores.get_many(id=score_id, request_options=_OPTIONS)
+    except ApiError as error:
+        if error.status_code == 404:  # an older server, which goes by the id alone
+            return None
+        raise
+    return found.data[0].timestamp if found.data else None
+
+
+async def _delete_score(api: AsyncLangfuseAPI, feedback: Feedback) -> None:
+    from langfuse.api.core import ApiError
+
+    try:
+        await api.scores.delete(score_id_for(feedback), request_options=_OPTIONS)
+    except ApiError as error:
+        if error.status_code != 404:  # gone already is as good
+            raise
+
+
+class ScoreRejectedError(Exception):
+    """Langfuse took the request and refused the score in it."""
+
+
+def _is_hopeless(error: Exception) -> bool:
+    return isinstance(error, ScoreRejectedError) or getattr(error, "status_code", None) in (400, 422)
+
+
+_OPTIONS: Any = {"max_retries": 0, "timeout_in_seconds": 5}
