@@ -11,6 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
+BODY = web.RequestKey("body", Any)
+"""Where a request keeps its parsed JSON."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -57,7 +60,7 @@ class Faults:
         path = request.path.removeprefix(self._prefix)
         body = json.loads(await request.read() or "null") if request.can_read_body else None
         self.calls.append(Call(request.method, path, body))
-        request["body"] = body
+        request[BODY] = body
         fault = self._take(f"{request.method} {path}")
         if fault is None:
             return await handler(request)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.testing.discord.faults import answer, error
+from bot.testing.discord.faults import BODY, answer, error
 from bot.testing.discord.gateway import Gateway
 from bot.testing.discord.world import EPHEMERAL, LOADING, Interaction, Json, World, now_text
 
@@ -117,7 +117,7 @@ class RestApi:
         self.commands = [
             command
             | {"id": self._world.next_id(), "application_id": self._world.application_id, "version": "1"}
-            for command in request["body"]
+            for command in request[BODY]
         ]
         return answer(self.commands)
 
@@ -127,7 +127,7 @@ class RestApi:
     # --- channels ---------------------------------------------------------------------------------
 
     async def _open_dm(self, request: web.Request) -> web.Response:
-        user_id = str(request["body"]["recipient_id"])
+        user_id = str(request[BODY]["recipient_id"])
         if user_id not in self._world.users:
             raise RefusedError(400, 50033, "Invalid Recipient(s)")
         return answer(self._world.channels[self._world.dm_with(user_id)])
@@ -142,14 +142,14 @@ class RestApi:
 
     async def _create_thread(self, request: web.Request) -> web.Response:
         message = self._message(request)
-        thread = self._world.add_thread(message["channel_id"], request["body"]["name"], starter=message["id"])
+        thread = self._world.add_thread(message["channel_id"], request[BODY]["name"], starter=message["id"])
         self._gateway.dispatch("THREAD_CREATE", self._world.channels[thread] | {"newly_created": True})
         return answer(self._world.channels[thread], 201)
 
     # --- messages ---------------------------------------------------------------------------------
 
     async def _create_message(self, request: web.Request) -> web.Response:
-        channel_id, body = self._channel(request), request["body"]
+        channel_id, body = self._channel(request), request[BODY]
         self._check_body(body, "create")
         nonce = body.get("nonce")
         if nonce is not None and len(str(nonce)) > NONCE_LIMIT:
@@ -199,7 +199,7 @@ class RestApi:
         message = self._message(request)
         if message["author"]["id"] != self._world.bot["id"]:
             raise RefusedError(403, NOT_THE_AUTHOR, "Cannot edit a message authored by another user")
-        return self._edited(message, request["body"])
+        return self._edited(message, request[BODY])
 
     async def _delete_message(self, request: web.Request) -> web.Response:
         message = self._message(request)
@@ -249,7 +249,7 @@ class RestApi:
             raise RefusedError(404, UNKNOWN_INTERACTION, "Unknown interaction")
         if interaction.callback is not None:
             raise RefusedError(400, ALREADY_ANSWERED, "Interaction has already been acknowledged.")
-        body = request["body"]
+        body = request[BODY]
         data = body.get("data") or {}
         message: Json | None = None
         if body["type"] == 4:
@@ -294,7 +294,7 @@ class RestApi:
         return message
 
     async def _follow_up(self, request: web.Request) -> web.Response:
-        interaction, body = self._interaction(request), request["body"]
+        interaction, body = self._interaction(request), request[BODY]
         self._check_body(body, "follow-up")
         return answer(self._make_response(interaction, body, body.get("flags", 0)))
 
@@ -302,7 +302,7 @@ class RestApi:
         return answer(self._webhook_message(request))
 
     async def _edit_webhook_message(self, request: web.Request) -> web.Response:
-        return self._edited(self._webhook_message(request), request["body"])
+        return self._edited(self._webhook_message(request), request[BODY])
 
     async def _delete_webhook_message(self, request: web.Request) -> web.Response:
         self.remove_message(self._webhook_message(request))
