@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
@@ -38,7 +39,7 @@ from core.messages import (
     trace_id_for,
     turn_id_for,
 )
-from core.ports import Outbox, TurnStore
+from core.ports import Effect
 
 FIRST_POLL_SECONDS = 0.25
 SLOWEST_POLL_SECONDS = 1.0
@@ -47,10 +48,22 @@ RECORD_WAIT_SECONDS = 2.0
 RECORD_POLL_SECONDS = 0.05
 
 
+class PostedEffects(Protocol):
+    """What an asker reads of the outbox."""
+
+    async def of_turn(self, turn_id: UUID) -> list[Effect]: ...
+
+
+class RecordedTurns(Protocol):
+    """What an asker reads of the turns."""
+
+    async def get(self, turn_id: UUID) -> Turn | None: ...
+
+
 class Answered(Frozen):
     """The end of a turn, as it is told to whoever asked.
 
-    A notice (the model failed, a limit was met) is an abstention whose reason is the outcome.
+    A notice (the model failed, the question was too long) is an abstention with the reason on record.
     """
 
     turn_id: UUID
@@ -90,7 +103,7 @@ class Asker:
     """Asks through one adapter. `timeout_seconds` counts from the question to the end of its answer."""
 
     def __init__(
-        self, adapter: MailboxAdapter, *, outbox: Outbox, turns: TurnStore, timeout_seconds: float
+        self, adapter: MailboxAdapter, *, outbox: PostedEffects, turns: RecordedTurns, timeout_seconds: float
     ) -> None:
         self._adapter = adapter
         self._outbox = outbox
@@ -174,7 +187,8 @@ class Asker:
         else:
             turn = await self._wait_for_record(turn_id)
             outcome = turn.outcome if turn and turn.outcome in ("failed", "refused") else "failed"
-            answer = Answer(text=body.text, abstained=True, reason=outcome)
+            reason = (turn.answer.reason if turn else None) or outcome
+            answer = Answer(text=body.text, abstained=True, reason=reason)
         return Answered(
             turn_id=turn_id,
             trace_id=trace_id_for(turn_id),

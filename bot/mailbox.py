@@ -17,8 +17,11 @@ from weakref import WeakValueDictionary
 from pydantic import Field, TypeAdapter
 
 from bot.adapter import Capabilities, Delivery, OnPosted, Rendered, ReplyTarget, Sink, UnavailableError
+from bot.outgoing import allowed_links, strip_hidden
 from core.messages import Answer, Channel, Event, Frozen, Message
 
+WRITE_PAUSE_SECONDS = 0.03
+"""Text that grows is shown about thirty times a second: a screen shows no more."""
 REMEMBERED_POSTS = 2000
 """How many posts an unread mailbox keeps, so that a repeated post is recognised."""
 
@@ -134,9 +137,11 @@ class MailboxStream:
         self._began = False
 
     async def write(self, text_so_far: str) -> None:
-        question = self._delivery.target.question_message_id
-        self._mailbox.publish(question, TextWritten(text_so_far=text_so_far))
-        await self._begin(Rendered(body=NoticeBody(text=text_so_far).model_dump(mode="json")))
+        # No source is known yet, so no link is allowed yet.
+        text = allowed_links(text_so_far, Answer(text=text_so_far))
+        self._mailbox.publish(self._delivery.target.question_message_id, TextWritten(text_so_far=text))
+        await self._begin(Rendered(body=NoticeBody(text=text).model_dump(mode="json")))
+        await asyncio.sleep(WRITE_PAUSE_SECONDS)
 
     async def close(self, rendered: Rendered) -> str:
         message_id = str(self._delivery.effect_id)
@@ -182,10 +187,11 @@ class MailboxAdapter:
         return await self._sink(event)
 
     def render_answer(self, answer: Answer, turn_id: UUID) -> Sequence[Rendered]:
-        return [Rendered(body=AnswerBody(turn_id=turn_id, answer=answer).model_dump(mode="json"))]
+        safe = answer.model_copy(update={"text": allowed_links(answer.text, answer)})
+        return [Rendered(body=AnswerBody(turn_id=turn_id, answer=safe).model_dump(mode="json"))]
 
     def render_notice(self, text: str) -> Rendered:
-        return Rendered(body=NoticeBody(text=text).model_dump(mode="json"))
+        return Rendered(body=NoticeBody(text=strip_hidden(text)).model_dump(mode="json"))
 
     async def post(self, delivery: Delivery) -> str:
         message_id = str(delivery.effect_id)

@@ -80,8 +80,9 @@ async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
 async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, ...]) -> int:
     """What stood in channels goes too, as far as the platform lets us."""
     from bot.adapter import AdapterError, MessageGoneError
+    from bot.bootstrap import build_adapters
 
-    adapter = app.adapters.get(platform)
+    adapter = build_adapters(stores)[0].get(platform)
     visible = [effect for effect in effects if effect.message_id is not None]
     if adapter is None or not adapter.capabilities.deletes or not visible:
         return 0

@@ -9,10 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from bot.asking import Answered, Asker, Progress, make_question
+from bot.asking import Answered, Asker, PostedEffects, Progress, RecordedTurns, make_question
 from bot.console.adapter import CONSOLE_CHANNEL, ConsoleAdapter
 from core.messages import Author, FeedbackGiven, Rating
-from core.ports import FeedbackStore, Outbox, TurnStore
+from core.ports import FeedbackStore
 
 RECORD_SECONDS = 3.0
 
@@ -24,8 +24,8 @@ class Conversation:
         self,
         adapter: ConsoleAdapter,
         *,
-        outbox: Outbox,
-        turns: TurnStore,
+        outbox: PostedEffects,
+        turns: RecordedTurns,
         feedback: FeedbackStore,
         timeout_seconds: float,
         thread: str | None = None,

@@ -14,17 +14,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from bot.adapter import AdapterError
-from bot.asking import NotAnsweredInTimeError
+from bot.asking import NotAnsweredInTimeError, PostedEffects, RecordedTurns
 from bot.web.adapter import WebAdapter
-from bot.web.guard import Guard, build_failure
+from bot.web.guard import LARGEST_BODY_BYTES, Guard, build_failure
 from bot.web.models import About, Failure, Readiness
 from bot.web.settings import HttpSettings, check_http_settings
 from bot.web.turns import TurnRoutes
 from core.errors import StorageError
-from core.ports import Outbox, TurnStore
 
 ASSETS = Path(__file__).parent / "assets"
-LARGEST_BODY_BYTES = 1_000_000
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -52,8 +50,8 @@ def build_http(
     *,
     settings: HttpSettings,
     adapter: WebAdapter,
-    outbox: Outbox,
-    turns: TurnStore,
+    outbox: PostedEffects,
+    turns: RecordedTurns,
     readiness: Callable[[], Awaitable[Readiness]],
     about: Callable[[], About],
     registry: CollectorRegistry,

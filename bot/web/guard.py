@@ -37,6 +37,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+LARGEST_BODY_BYTES = 1_000_000
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host")
 
 
@@ -79,7 +80,8 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-cache" if access_of(path) == "shell" else "no-store")
             await send(message)
 
-        refusal = self._refuse(access_of(path), Headers(scope=scope))
+        headers = Headers(scope=scope)
+        refusal = _refuse_size(headers) or self._refuse(access_of(path), headers)
         await (refusal or self._app)(scope, receive, send_safely)
 
     def _refuse(self, access: Access, headers: Headers) -> JSONResponse | None:
@@ -121,6 +123,14 @@ class Guard:
             return False
         origin = headers.get("origin")
         return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _refuse_size(headers: Headers) -> JSONResponse | None:
+    """What says of itself that it is too large is not read; a liar is cut off by the application."""
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > LARGEST_BODY_BYTES:
+        return build_failure(413, "too_large", f"A request may hold {LARGEST_BODY_BYTES:,} bytes.")
+    return None
 
 
 def _name_of(url: str) -> str:

@@ -10,13 +10,12 @@ import structlog
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
-from bot.asking import Answered, Asker, NotAnsweredInTimeError, Progress
+from bot.asking import Answered, Asker, NotAnsweredInTimeError, PostedEffects, Progress, RecordedTurns
 from bot.mailbox import StatusShown, TextWritten
 from bot.web.adapter import WEB_CHANNEL, WebAdapter
 from bot.web.events import parse_question, parse_rating
 from bot.web.models import Accepted, AnswerOut, Failure, Problem, Question, Rating
 from bot.web.render import Passages, Text, render_answered, render_event
-from core.ports import Outbox, TurnStore
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +37,7 @@ class TurnRoutes:
     """Asks through the web adapter and follows the answer."""
 
     def __init__(
-        self, adapter: WebAdapter, *, outbox: Outbox, turns: TurnStore, timeout_seconds: float
+        self, adapter: WebAdapter, *, outbox: PostedEffects, turns: RecordedTurns, timeout_seconds: float
     ) -> None:
         self._adapter = adapter
         self._outbox = outbox

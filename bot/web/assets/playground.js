@@ -40,6 +40,7 @@ function followEnd(work) {
 async function submit(text) {
   if (busy || !text) return;
   setBusy(true);
+  openAbout(false);
   find("welcome").hidden = true;
   const mine = view;
   const turn = new TurnView(text, { card, onRetry: () => { turn.node.remove(); submit(text); } });
@@ -109,6 +110,11 @@ function showAbout(facts) {
     element("button", { type: "button", onclick: () => submit(text) }, text))));
 }
 
+function openAbout(open) {
+  find("about").hidden = !open;
+  find("answerer").setAttribute("aria-expanded", String(open));
+}
+
 function openTokenDialog(wrong = false) {
   find("token-wrong").hidden = !wrong;
   if (!find("token-dialog").open) find("token-dialog").showModal();
@@ -133,11 +139,7 @@ question.addEventListener("keydown", (event) => {
 });
 find("ask").addEventListener("submit", (event) => { event.preventDefault(); submitComposer(); });
 find("new-thread").addEventListener("click", beginThread);
-find("answerer").addEventListener("click", () => {
-  const panel = find("about");
-  panel.hidden = !panel.hidden;
-  find("answerer").setAttribute("aria-expanded", String(!panel.hidden));
-});
+find("answerer").addEventListener("click", () => openAbout(find("about").hidden));
 find("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   keepToken(find("token").value.trim());
