@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from bot.adapter import AdapterError
 from bot.asking import NotAnsweredInTimeError, PostedEffects, RecordedTurns
 from bot.web.adapter import WebAdapter
-from bot.web.guard import LARGEST_BODY_BYTES, Guard, build_failure
+from bot.web.guard import Guard, build_failure
 from bot.web.models import About, Failure, Readiness
 from bot.web.settings import HttpSettings, check_http_settings
 from bot.web.turns import TurnRoutes
@@ -70,7 +70,6 @@ def build_http(
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=LARGEST_BODY_BYTES,
         responses={"4XX": {"model": Failure, "description": "What was wrong with the request."}},
     )
     _add_errors(app)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,9 +81,8 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-cache" if access_of(path) == "shell" else "no-store")
             await send(message)
 
-        headers = Headers(scope=scope)
-        refusal = _refuse_size(headers) or self._refuse(access_of(path), headers)
-        await (refusal or self._app)(scope, receive, send_safely)
+        refusal = self._refuse(access_of(path), Headers(scope=scope))
+        await (refusal or self._app)(scope, _limit_size(receive), send_safely)
 
     def _refuse(self, access: Access, headers: Headers) -> JSONResponse | None:
         if access == "public":
@@ -125,12 +125,19 @@ class Guard:
         return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _refuse_size(headers: Headers) -> JSONResponse | None:
-    """What says of itself that it is too large is not read; a liar is cut off by the application."""
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > LARGEST_BODY_BYTES:
-        return build_failure(413, "too_large", f"A request may hold {LARGEST_BODY_BYTES:,} bytes.")
-    return None
+def _limit_size(receive: Receive) -> Receive:
+    """Reading more than the limit ends in 413, whatever the sender declared."""
+    read = 0
+
+    async def receive_limited() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > LARGEST_BODY_BYTES:
+            raise HTTPException(413, f"A request may hold {LARGEST_BODY_BYTES:,} bytes.")
+        return message
+
+    return receive_limited
 
 
 def _name_of(url: str) -> str:

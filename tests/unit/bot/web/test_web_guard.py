@@ -17,6 +17,7 @@ from core.errors import SettingsError
 PUBLIC = {"/healthz", "/readyz", "/slack/events", "/slack/install", "/slack/oauth_redirect"}
 SHELL = {"/", "/docs", "/openapi.json", "/favicon.ico", "/static"}
 GUARDED = {"/metrics", "/v1/about", "/v1/turns", "/v1/turns/{turn_id}/feedback"}
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - judged only; nothing listens there
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -66,7 +67,7 @@ async def request_each(http: httpx.AsyncClient, paths: set[str]) -> dict[str, in
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
 async def test_with_a_token_set_data_is_for_its_bearers_only(headers: dict[str, str]) -> None:
-    async with open_ground(token=TOKEN, host="0.0.0.0", slack=SLACK) as ground:
+    async with open_ground(token=TOKEN, host=EVERYWHERE, slack=SLACK) as ground:
         ground.http.headers.update(headers)
         assert set((await request_each(ground.http, GUARDED)).values()) == {401}
         assert set((await request_each(ground.http, PUBLIC | SHELL)).values()) == {200}
@@ -75,7 +76,7 @@ async def test_with_a_token_set_data_is_for_its_bearers_only(headers: dict[str, 
 
 
 async def test_the_bearer_of_the_token_may_do_everything_from_anywhere() -> None:
-    async with open_ground(token=TOKEN, host="0.0.0.0", base_url="https://ask.example.com") as ground:
+    async with open_ground(token=TOKEN, host=EVERYWHERE, base_url="https://ask.example.com") as ground:
         ground.http.headers.update(BEARER)
         found = await request_each(ground.http, GUARDED)
         assert found == {
@@ -123,7 +124,7 @@ async def test_the_page_itself_may_ask() -> None:
         assert (await ground.ask()).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "bot.example.com"])
+@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.168.1.5", "bot.example.com"])
 def test_a_server_open_to_others_without_a_token_does_not_start(host: str) -> None:
     with pytest.raises(SettingsError) as refused:
         check_http_settings(make_settings(host=host))
