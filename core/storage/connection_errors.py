@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, PostgresError  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -15,8 +15,8 @@ from core.errors import SettingsError, StorageUnavailableError
 
 # Connection lost, out of resources, shutting down or cancelled, refused, read-only after a failover.
 OUTAGE_PREFIXES = ("08", "53", "57", "28", "3D")
-OUTAGE_STATES = ("25006",)
 CONFLICT_STATES = ("40001", "40P01")
+OUTAGE_STATES = ("25006", *CONFLICT_STATES)
 NO_LOCK_STATE = "55P03"
 
 

@@ -43,7 +43,8 @@ dense_found AS MATERIALIZED (
      WHERE (SELECT chunks FROM scope) > {exact_rows} AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
      ORDER BY embedding <#> {vector} LIMIT {leg_size})
 ), dense AS MATERIALIZED (
-    SELECT chunk_id, row_number() OVER (ORDER BY distance, chunk_id) AS place FROM dense_found
+    SELECT chunk_id, -distance AS similarity, row_number() OVER (ORDER BY distance, chunk_id) AS place
+    FROM dense_found
 )"""
 
 # The words of the question with the number of chunks expected to hold them (0: rare). Chosen are the
@@ -92,31 +93,35 @@ likely AS MATERIALIZED (
            {k1} * ({one_less_b} + {b} * c.words / size.average_words) AS held_back
     FROM size, likely JOIN chunks c USING (id)
 ), scored AS MATERIALIZED (
-    SELECT u.id, sum(w.weight * often * ({k1} + 1) / (often + u.held_back)) AS score
+    SELECT u.id, sum(w.weight * often / (often + u.held_back)) AS score
     FROM unpacked u CROSS JOIN weighed w
     CROSS JOIN LATERAL (SELECT ts_rank('{{1,1,1,1}}', u.searched, w.query)::float8 AS rank) r
     CROSS JOIN LATERAL (SELECT 1 / greatest(1.6449340668 * (1 - rank), 0.004) - 0.5{title_bonus} AS often) f
     WHERE rank > 0
     GROUP BY u.id
 ), lexical AS MATERIALIZED (
-    SELECT id AS chunk_id, row_number() OVER (ORDER BY score DESC, id) AS place
+    SELECT id AS chunk_id, score / (SELECT sum(weight) FROM weighed) AS coverage,
+           row_number() OVER (ORDER BY score DESC, id) AS place
     FROM scored ORDER BY score DESC, id LIMIT {leg_size}
 )"""
 
+# What only the lexical leg has found gets its similarity here; what only the dense leg has found holds too few
+# of the words for its coverage to matter.
 _FUSED = """
-fused AS MATERIALIZED (
-    SELECT chunk_id, d.place AS dense_rank, l.place AS lexical_rank,
-           coalesce({dense_weight} / ({fusion_k} + d.place), 0)
-           + coalesce({lexical_weight} / ({fusion_k} + l.place), 0) AS score
+found AS MATERIALIZED (
+    SELECT chunk_id, coalesce(d.similarity, -(v.embedding <#> {vector})) AS similarity, l.coverage,
+           d.place AS dense_rank, l.place AS lexical_rank
     FROM dense d FULL JOIN lexical l USING (chunk_id)
-    ORDER BY score DESC, chunk_id LIMIT :limit
+    LEFT JOIN {table} v ON d.chunk_id IS NULL AND v.chunk_id = l.chunk_id
+), fused AS MATERIALIZED (
+    SELECT *, {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score
+    FROM found ORDER BY score DESC, chunk_id LIMIT :limit
 )
 SELECT f.chunk_id, c.document_id, c.title, o.uri, c.heading_path, c.text, f.score::float8 AS score,
-       -(v.embedding <#> {vector}) AS similarity, f.dense_rank, f.lexical_rank
+       f.similarity, f.coverage, f.dense_rank, f.lexical_rank
 FROM fused f
 JOIN chunks c ON c.id = f.chunk_id
 JOIN documents o ON o.id = c.document_id
-LEFT JOIN {table} v ON v.chunk_id = f.chunk_id
 ORDER BY f.score DESC, f.chunk_id"""
 
 CANDIDATES_PER_PLACE = 3

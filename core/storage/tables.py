@@ -63,7 +63,7 @@ class InboxRow(Base):
     delivery_id: Mapped[str]
     message_id: Mapped[str | None]
     kind: Mapped[str]
-    event: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    event: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str] = mapped_column(server_default="queued")
     ended_as: Mapped[str | None]
     reason: Mapped[str] = mapped_column(server_default="")
@@ -106,7 +106,7 @@ class OutboxRow(Base):
     purpose: Mapped[str]
     part: Mapped[int]
     state: Mapped[str]
-    body: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     message_id: Mapped[str | None]
     planned_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
     changed_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)

@@ -1,0 +1,149 @@
+"""The inbox in Postgres: one row per thing that happened, claimed with SKIP LOCKED, leased and fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import Executable, Row
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import LeaseLostError
+from core.messages import (
+    EVENTS,
+    Event,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    Thread,
+    channel_of,
+    order_key_of,
+)
+from core.ports import Claim, InboxDepth, InboxEnd
+from core.storage import inbox_statements as sql
+from core.storage.database import Database
+from core.storage.wakeups import InboxWakeups
+
+log = structlog.get_logger(__name__)
+
+
+class PostgresInbox:
+    """Implements core.ports.Inbox. `put` uses the ingress pool, everything else that of the workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._wakeups = InboxWakeups(database.url)
+
+    async def put(self, event: Event) -> bool:
+        rows = await self._database.run(sql.PUT, _columns_of(event), pool=self._database.ingress)
+        if rows:
+            self._wakeups.wake_everywhere()
+        return bool(rows)
+
+    async def claim(
+        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
+    ) -> list[Claim]:
+        self._wakeups.clear()
+        parameters: dict[str, Any] = {
+            "platforms": list(platforms),
+            "most": limit,
+            "lease": timedelta(seconds=lease_seconds),
+        }
+        if thread is not None:
+            names = ("in_platform", "in_workspace", "in_channel", "in_order_key")
+            parameters |= zip(names, thread.key, strict=True)
+        try:
+            rows = await self._database.run(sql.CLAIM if thread is None else sql.CLAIM_IN_THREAD, parameters)
+        except IntegrityError:
+            # Two items of one thread became visible in the wrong order; the next look sees both.
+            self._wakeups.wake_here()
+            return []
+        claims = [await self._read(row) for row in sorted(rows, key=lambda row: row.id)]
+        return [claim for claim in claims if claim is not None]
+
+    async def _read(self, row: Row[Any]) -> Claim | None:
+        try:
+            event = EVENTS.validate_python(row.event)
+        except ValidationError:
+            log.error("inbox_item_unreadable", item=row.id)
+            await self._database.run(
+                sql.PARK, {"claim_id": row.id, "claim_fence": row.fence, "why": "unreadable"}
+            )
+            return None
+        return Claim(
+            id=row.id, event=event, attempts=row.attempts, fence=row.fence, received_at=row.received_at
+        )
+
+    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+        rows = await self._database.run(
+            sql.RENEW, {**_keys_of(claims), "lease": timedelta(seconds=lease_seconds)}
+        )
+        return {row.id for row in rows}
+
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
+        await self._write(sql.FINISH, claim, how=end, why=reason)
+        self._wakeups.wake_here()
+
+    async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
+        await self._write(sql.RETRY, claim, after=timedelta(seconds=after_seconds), why=reason)
+        self._wakeups.wake_later(after_seconds)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            await self._database.run(sql.RELEASE, _keys_of(claims))
+            self._wakeups.wake_everywhere()
+
+    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+        rows = await self._database.run(sql.SWEEP, {"crashes_before_parking": crashes_before_parking})
+        if rows:
+            parked = [row.id for row in rows if row.state == "parked"]
+            log.warning("leases_expired", items=len(rows), parked=parked)
+            self._wakeups.wake_everywhere()
+        await self._database.run(sql.PRUNE)
+        return len(rows)
+
+    async def depth(self) -> InboxDepth:
+        (row,) = await self._database.run(sql.DEPTH)
+        return InboxDepth(
+            queued=row.queued, running=row.running, parked=row.parked, oldest_seconds=float(row.oldest or 0.0)
+        )
+
+    async def wait(self, timeout_seconds: float) -> None:
+        await self._wakeups.wait(timeout_seconds)
+
+    async def aclose(self) -> None:
+        """Stop telling and listening to other processes."""
+        await self._wakeups.aclose()
+
+    async def _write(self, statement: Executable, claim: Claim, **parameters: Any) -> None:
+        rows = await self._database.run(
+            statement, {"claim_id": claim.id, "claim_fence": claim.fence, **parameters}
+        )
+        if not rows:
+            raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
+
+
+def _columns_of(event: Event) -> dict[str, Any]:
+    channel = channel_of(event)
+    message_id = None
+    if isinstance(event, MessagePosted | MessageEdited):
+        message_id = event.message.id
+    elif isinstance(event, MessageDeleted):
+        message_id = event.message_id
+    return {
+        "platform": channel.platform,
+        "workspace": channel.workspace,
+        "channel": channel.id,
+        "order_key": order_key_of(event),
+        "delivery_id": event.delivery_id,
+        "message_id": message_id,
+        "kind": event.kind,
+        "event": EVENTS.dump_python(event, mode="json"),
+    }
+
+
+def _keys_of(claims: Sequence[Claim]) -> dict[str, list[int]]:
+    return {"ids": [claim.id for claim in claims], "fences": [claim.fence for claim in claims]}

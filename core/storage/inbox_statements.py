@@ -1,0 +1,177 @@
+"""The SQL of the inbox, each statement one round trip. States are written as constants, because the
+planner uses a partial index only for what it can prove."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import (
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    extract,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, insert
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import BigInteger, String
+
+from core.storage.tables import InboxRow
+
+DELIVERIES_KEPT = timedelta(days=7)
+ROWS_LOOKED_AT_FOR_PRUNING = 500
+
+QUEUED: ColumnElement[str] = literal_column("'queued'", String)
+RUNNING: ColumnElement[str] = literal_column("'running'", String)
+PARKED: ColumnElement[str] = literal_column("'parked'", String)
+DONE: ColumnElement[str] = literal_column("'done'", String)
+
+LEASE_END = func.now() + bindparam("lease", type_=INTERVAL)
+FREE = {"lease_until": None}
+
+PUT = insert(InboxRow).on_conflict_do_nothing().returning(InboxRow.id)
+
+
+def _claimable() -> Select[int]:
+    """The first open item of each thread that nobody works on, oldest first."""
+    item, other = InboxRow, aliased(InboxRow)
+    blocked = (
+        select(literal(1))
+        .where(
+            other.platform == item.platform,
+            other.workspace == item.workspace,
+            other.channel == item.channel,
+            other.order_key == item.order_key,
+            other.state.in_((QUEUED, RUNNING)),
+            # An item can become visible after a younger one of its thread has been claimed.
+            or_(other.state == RUNNING, other.id < item.id),
+        )
+        .exists()
+    )
+    return (
+        select(item.id).where(item.state == QUEUED, item.run_after <= func.now(), ~blocked).order_by(item.id)
+    )
+
+
+def _claim(*conditions: ColumnElement[bool]) -> Update:
+    head = (
+        _claimable()
+        .where(InboxRow.platform == any_(bindparam("platforms", type_=ARRAY(Text))), *conditions)
+        .limit(bindparam("most", type_=BigInteger))
+        .with_for_update(skip_locked=True)
+        .cte("head")
+    )
+    return (
+        update(InboxRow)
+        .where(InboxRow.id == head.c.id)
+        .values(
+            state=RUNNING, attempts=InboxRow.attempts + 1, fence=InboxRow.fence + 1, lease_until=LEASE_END
+        )
+        .returning(InboxRow.id, InboxRow.event, InboxRow.attempts, InboxRow.fence, InboxRow.received_at)
+    )
+
+
+CLAIM = _claim()
+CLAIM_IN_THREAD = _claim(
+    InboxRow.platform == bindparam("in_platform"),
+    InboxRow.workspace == bindparam("in_workspace"),
+    InboxRow.channel == bindparam("in_channel"),
+    InboxRow.order_key == bindparam("in_order_key"),
+)
+
+HELD = and_(
+    InboxRow.id == bindparam("claim_id", type_=BigInteger),
+    InboxRow.fence == bindparam("claim_fence", type_=BigInteger),
+    InboxRow.state == RUNNING,
+)
+"""The item is still ours: the fence names our claim."""
+
+FINISH = (
+    update(InboxRow)
+    .where(HELD)
+    # What the event said is in the turn, or was not worth keeping.
+    .values(
+        state=DONE,
+        event=None,
+        ended_as=bindparam("how"),
+        reason=bindparam("why"),
+        finished_at=func.now(),
+        **FREE,
+    )
+    .returning(InboxRow.id)
+)
+
+RETRY = (
+    update(InboxRow)
+    .where(HELD)
+    .values(
+        state=QUEUED,
+        run_after=func.now() + bindparam("after", type_=INTERVAL),
+        reason=bindparam("why"),
+        **FREE,
+    )
+    .returning(InboxRow.id)
+)
+
+PARK = update(InboxRow).where(HELD).values(state=PARKED, reason=bindparam("why"), **FREE)
+
+_CLAIMS = (
+    func.unnest(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("fences", type_=ARRAY(BigInteger)))
+    .table_valued("id", "fence")
+    .render_derived()
+)
+_ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence, InboxRow.state == RUNNING)
+
+RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id)
+RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, attempts=InboxRow.attempts - 1, **FREE)
+
+_expired = (
+    select(InboxRow.id)
+    .where(InboxRow.state == RUNNING, InboxRow.lease_until < func.now())
+    .with_for_update(skip_locked=True)
+    .cte("expired")
+)
+_crashes_too_often = InboxRow.crashes + 1 >= bindparam("crashes_before_parking")
+SWEEP = (
+    update(InboxRow)
+    .where(InboxRow.id == _expired.c.id)
+    .values(
+        state=case((_crashes_too_often, PARKED), else_=QUEUED),
+        reason=case((_crashes_too_often, "crashed too often"), else_=InboxRow.reason),
+        crashes=InboxRow.crashes + 1,
+        **FREE,
+    )
+    .returning(InboxRow.id, InboxRow.state)
+)
+
+_eldest = select(InboxRow.id).order_by(InboxRow.id).limit(ROWS_LOOKED_AT_FOR_PRUNING).scalar_subquery()
+PRUNE = delete(InboxRow).where(
+    InboxRow.id.in_(_eldest), InboxRow.state == DONE, InboxRow.finished_at < func.now() - DELIVERIES_KEPT
+)
+"""Looks at the eldest rows only, so that it costs the same however many there are."""
+
+_oldest = (
+    select(extract("epoch", func.now() - InboxRow.received_at))
+    .where(InboxRow.id == _claimable().limit(1).scalar_subquery())
+    .scalar_subquery()
+)
+
+
+def _count(state: ColumnElement[str], name: str) -> ColumnElement[int]:
+    return select(func.count()).where(InboxRow.state == state).scalar_subquery().label(name)
+
+
+DEPTH = select(
+    _count(QUEUED, "queued"), _count(RUNNING, "running"), _count(PARKED, "parked"), _oldest.label("oldest")
+)

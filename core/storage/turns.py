@@ -1,0 +1,113 @@
+"""Turns in Postgres: the record of what was said, what threads remember of it, and forgetting it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from core.errors import LeaseLostError
+from core.messages import Channel, Thread, Turn, turn_id_of
+from core.ports import Claim, Effect, Recollection
+from core.storage import turn_statements as sql
+from core.storage.database import Database
+from core.storage.fencing import fence_of
+from core.storage.outbox import columns_of, effect_of, key_of
+
+MAYBE_VISIBLE = ("sending", "ambiguous", "sent")
+
+log = structlog.get_logger(__name__)
+
+
+class PostgresTurnStore:
+    """Implements core.ports.TurnStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, claim: Claim, turn: Turn) -> None:
+        if not await self._database.run(sql.RECORD, {**fence_of(claim), **_columns_of(turn)}):
+            raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
+
+    async def get(self, turn_id: UUID) -> Turn | None:
+        rows = await self._database.run(sql.GET, {"of_turn": turn_id})
+        return Turn.model_validate(rows[0].record) if rows else None
+
+    async def takes_part(self, thread: Thread) -> bool:
+        return bool(await self._database.run(sql.TAKES_PART, _key_of(thread)))
+
+    async def recall(self, thread: Thread, *, limit: int) -> Recollection:
+        rows = await self._database.run(sql.RECALL, {**_key_of(thread), "most": limit})
+        return Recollection(
+            summary=rows[0].summary or "",
+            summary_turns=rows[0].turns or 0,
+            turns=tuple((row.id, row.question, row.answer) for row in rows if row.id is not None),
+        )
+
+    async def remember_summary(
+        self, thread: Thread, summary: str, through: UUID, *, base: Recollection | None = None
+    ) -> bool:
+        turn_ids = [through] if base is None else turns_through(base, through)
+        parameters = {
+            **_key_of(thread),
+            "new_summary": summary,
+            "turn_ids": turn_ids,
+            "turn_count": len(turn_ids),
+            "base_turns": None if base is None else base.summary_turns,
+        }
+        return bool(await self._database.run(sql.REMEMBER_SUMMARY, parameters))
+
+    async def forget_message(self, channel: Channel, message_id: str) -> list[Effect]:
+        turn_id = turn_id_of(channel, message_id)
+        message = {**key_of(channel), "of_message": message_id}
+        turn = {"of_turn": turn_id}
+        grave = {**columns_of(channel), "message_id": message_id, "turn_id": turn_id}
+        async with self._database.transaction() as connection:
+            await connection.execute(sql.lock_turn(turn_id))
+            await connection.execute(sql.BURY, grave)
+            await connection.execute(sql.CANCEL, message)
+            erased = (await connection.execute(sql.FORGET_TURN, turn)).one_or_none()
+            if erased is not None:
+                await connection.execute(sql.FORGET_SUMMARY, erased._asdict())
+            await connection.execute(sql.FORGET_FEEDBACK, turn)
+            effects = [effect_of(row) for row in await connection.execute(sql.EMPTY_OUTBOX, turn)]
+        log.info("message_forgotten", turn_id=str(turn_id), had_turn=erased is not None)
+        return [effect for effect in effects if effect.state in MAYBE_VISIBLE]
+
+    async def is_deleted(self, channel: Channel, message_id: str) -> bool:
+        return bool(await self._database.run(sql.IS_DELETED, {**key_of(channel), "of_message": message_id}))
+
+    async def export(self) -> AsyncIterator[Turn]:
+        position = -1
+        while rows := await self._database.run(sql.EXPORT, {"after": position}):
+            for row in rows:
+                yield Turn.model_validate(row.record)
+            position = rows[-1].position
+
+
+def turns_through(base: Recollection, through: UUID) -> list[UUID]:
+    """The ids of the turns in the recollection up to and including `through`."""
+    ids = [turn_id for turn_id, _, _ in base.turns]
+    return ids[: ids.index(through) + 1] if through in ids else [through]
+
+
+def _key_of(thread: Thread) -> dict[str, str]:
+    return {**key_of(thread.channel), "in_thread": thread.id}
+
+
+def _columns_of(turn: Turn) -> dict[str, Any]:
+    return {
+        **columns_of(turn.thread.channel),
+        "thread_id": turn.thread.id,
+        "id": turn.id,
+        "question_message_id": turn.question_message_id,
+        "author_id": turn.author.id,
+        "outcome": turn.outcome,
+        "question": turn.question,
+        "answer": turn.answer.text,
+        "record": turn.model_dump(mode="json"),
+        "asked_at": turn.asked_at,
+        "answered_at": turn.answered_at,
+    }

@@ -1,0 +1,169 @@
+"""The inbox without a database: the same promises, within one process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from core.errors import LeaseLostError
+from core.messages import Channel, Event, MessageEdited, MessagePosted, Thread, channel_of, order_key_of
+from core.ports import Claim, InboxDepth, InboxEnd
+
+
+@dataclass
+class Item:
+    """One thing that happened. `event` is gone once the item has ended."""
+
+    id: int
+    key: tuple[str, str, str, str]
+    event: Event | None
+    received_at: datetime
+    state: Literal["queued", "running", "parked", "done"] = "queued"
+    ended_as: InboxEnd | None = None
+    reason: str = ""
+    attempts: int = 0
+    crashes: int = 0
+    fence: int = 0
+    run_after: float = 0.0
+    lease_until: float = 0.0
+
+    def end(self, how: InboxEnd, reason: str) -> None:
+        self.state, self.event, self.ended_as, self.reason = "done", None, how, reason
+
+
+class InMemoryInbox:
+    """Implements core.ports.Inbox. `items` may be looked at by tests."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self._seen: set[tuple[str, ...]] = set()
+        self._something = asyncio.Event()
+
+    async def put(self, event: Event) -> bool:
+        channel = channel_of(event)
+        keys: set[tuple[str, ...]] = {("delivery", channel.platform, event.delivery_id)}
+        if isinstance(event, MessagePosted):
+            keys.add(("message", *event.message.thread.key[:3], event.message.id))
+        if keys & self._seen:
+            return False
+        self._seen |= keys
+        key = (channel.platform, channel.workspace, channel.id, order_key_of(event))
+        self.items.append(Item(len(self.items) + 1, key, event, datetime.now(UTC)))
+        self._something.set()
+        return True
+
+    async def claim(
+        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
+    ) -> list[Claim]:
+        self._something.clear()
+        claims: list[Claim] = []
+        for item in self._claimable():
+            if len(claims) == limit:
+                break
+            if item.key[0] not in platforms or (thread is not None and item.key != thread.key):
+                continue
+            assert item.event is not None  # noqa: S101 (narrows the type: queued items have their event)
+            item.state, item.lease_until = "running", time.monotonic() + lease_seconds
+            item.attempts += 1
+            item.fence += 1
+            claims.append(
+                Claim(
+                    id=item.id,
+                    event=item.event,
+                    attempts=item.attempts,
+                    fence=item.fence,
+                    received_at=item.received_at,
+                )
+            )
+        return claims
+
+    def _claimable(self) -> Iterator[Item]:
+        """The first open item of each thread, unless somebody works on it or it is not yet due."""
+        seen: set[tuple[str, str, str, str]] = set()
+        for item in self.items:
+            if item.state not in ("queued", "running") or item.key in seen:
+                continue
+            seen.add(item.key)
+            if item.state == "queued" and item.run_after <= time.monotonic():
+                yield item
+
+    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+        ours = [item for claim in claims if (item := self.held(claim)) is not None]
+        for item in ours:
+            item.lease_until = time.monotonic() + lease_seconds
+        return {item.id for item in ours}
+
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
+        self.require_held(claim).end(end, reason)
+        self._something.set()
+
+    async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
+        item = self.require_held(claim)
+        item.state, item.reason, item.run_after = "queued", reason, time.monotonic() + after_seconds
+        asyncio.get_running_loop().call_later(after_seconds, self._something.set)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            if (item := self.held(claim)) is not None:
+                item.state = "queued"
+                item.attempts -= 1
+        self._something.set()
+
+    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+        now = time.monotonic()
+        expired = [item for item in self.items if item.state == "running" and item.lease_until < now]
+        for item in expired:
+            item.crashes += 1
+            if item.crashes >= crashes_before_parking:
+                item.state, item.reason = "parked", "crashed too often"
+            else:
+                item.state = "queued"
+        if expired:
+            self._something.set()
+        return len(expired)
+
+    async def depth(self) -> InboxDepth:
+        def count(state: str) -> int:
+            return sum(item.state == state for item in self.items)
+
+        oldest = next(self._claimable(), None)
+        age = (datetime.now(UTC) - oldest.received_at).total_seconds() if oldest else 0.0
+        return InboxDepth(
+            queued=count("queued"), running=count("running"), parked=count("parked"), oldest_seconds=age
+        )
+
+    async def wait(self, timeout_seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._something.wait()
+
+    # --- for the other doubles ------------------------------------------------------------------
+
+    def held(self, claim: Claim) -> Item | None:
+        """The item, if the claim still owns it."""
+        item = self.items[claim.id - 1]
+        return item if item.state == "running" and item.fence == claim.fence else None
+
+    def require_held(self, claim: Claim) -> Item:
+        """The item. Raises LeaseLostError unless the claim still owns it."""
+        item = self.held(claim)
+        if item is None:
+            raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
+        return item
+
+    def cancel(self, channel: Channel, message_id: str) -> None:
+        """End what waits or runs because of a message that was deleted."""
+        for item in self.items:
+            event = item.event
+            if (
+                isinstance(event, MessagePosted | MessageEdited)
+                and event.message.id == message_id
+                and item.key[:3] == (channel.platform, channel.workspace, channel.id)
+            ):
+                item.end("cancelled", "message deleted")
+                item.fence += 1

@@ -1,0 +1,103 @@
+"""Turns without a database: the same promises, within one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from core.messages import Channel, Thread, Turn, turn_id_of
+from core.ports import Claim, Effect, Recollection
+from core.testing.feedback import InMemoryFeedbackStore
+from core.testing.inbox import InMemoryInbox
+from core.testing.outbox import InMemoryOutbox
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The running summary of a thread; `through` is the position of the last turn that it covers."""
+
+    text: str
+    turns: int
+    through: int
+
+
+class InMemoryTurnStore:
+    """Implements core.ports.TurnStore; forgets in the other doubles too."""
+
+    def __init__(self, inbox: InMemoryInbox, outbox: InMemoryOutbox, feedback: InMemoryFeedbackStore) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._feedback = feedback
+        self._turns: dict[UUID, tuple[int, Turn]] = {}
+        self._summaries: dict[Key, Summary] = {}
+        self._recorded = 0
+
+    async def record(self, claim: Claim, turn: Turn) -> None:
+        self._inbox.require_held(claim)
+        self._recorded += 1
+        position = self._turns[turn.id][0] if turn.id in self._turns else self._recorded
+        self._turns[turn.id] = (position, turn)
+
+    async def get(self, turn_id: UUID) -> Turn | None:
+        return self._turns[turn_id][1] if turn_id in self._turns else None
+
+    async def takes_part(self, thread: Thread) -> bool:
+        return bool(self._remembered(thread))
+
+    async def recall(self, thread: Thread, *, limit: int) -> Recollection:
+        summary = self._summaries.get(thread.key, Summary("", 0, -1))
+        newer = [
+            (position, turn) for position, turn in self._remembered(thread) if position > summary.through
+        ]
+        return Recollection(
+            summary=summary.text,
+            summary_turns=summary.turns,
+            turns=tuple((turn.id, turn.question, turn.answer.text) for _, turn in newer[-limit:]),
+        )
+
+    async def remember_summary(
+        self, thread: Thread, summary: str, through: UUID, *, base: Recollection | None = None
+    ) -> bool:
+        needed = [through]
+        if base is not None:
+            stored = self._summaries.get(thread.key)
+            if (stored.turns if stored else 0) != base.summary_turns:
+                return False
+            ids = [turn_id for turn_id, _, _ in base.turns]
+            needed = ids[: ids.index(through) + 1] if through in ids else needed
+        known = {turn.id for _, turn in self._turns.values() if turn.thread.key == thread.key}
+        if not known.issuperset(needed):
+            return False
+        last = max(self._turns[turn_id][0] for turn_id in needed)
+        covered = sum(position <= last for position, _ in self._remembered(thread))
+        self._summaries[thread.key] = Summary(summary, covered, last)
+        return True
+
+    async def forget_message(self, channel: Channel, message_id: str) -> list[Effect]:
+        turn_id = turn_id_of(channel, message_id)
+        self._inbox.cancel(channel, message_id)
+        position, turn = self._turns.pop(turn_id, (0, None))
+        if turn is not None:
+            summary = self._summaries.get(turn.thread.key)
+            if summary is not None and summary.through >= position:
+                del self._summaries[turn.thread.key]
+        self._feedback.forget_turn(turn_id)
+        return self._outbox.forget_turn(turn_id)
+
+    async def is_deleted(self, channel: Channel, message_id: str) -> bool:
+        return self._feedback.is_forgotten(turn_id_of(channel, message_id))
+
+    async def export(self) -> AsyncIterator[Turn]:
+        for _, turn in sorted(self._turns.values(), key=lambda stored: stored[0]):
+            yield turn
+
+    def _remembered(self, thread: Thread) -> list[tuple[int, Turn]]:
+        stored = sorted(self._turns.values(), key=lambda stored: stored[0])
+        return [
+            (position, turn)
+            for position, turn in stored
+            if turn.thread.key == thread.key and turn.outcome in ("answered", "abstained")
+        ]

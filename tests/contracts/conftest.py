@@ -1,0 +1,39 @@
+"""The stores of the road, once in memory and once in Postgres: both must keep the same promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.storage.database import Database
+from core.storage.feedback import PostgresFeedbackStore
+from core.storage.inbox import PostgresInbox
+from core.storage.outbox import PostgresOutbox
+from core.storage.turns import PostgresTurnStore
+from core.testing.feedback import InMemoryFeedbackStore
+from core.testing.inbox import InMemoryInbox
+from core.testing.outbox import InMemoryOutbox
+from core.testing.turns import InMemoryTurnStore
+from tests.contracts.roads import Road
+
+
+@pytest.fixture
+def memory_road() -> Road:
+    inbox, feedback = InMemoryInbox(), InMemoryFeedbackStore()
+    outbox = InMemoryOutbox(inbox)
+    return Road(inbox, outbox, InMemoryTurnStore(inbox, outbox, feedback), feedback)
+
+
+@pytest.fixture
+async def postgres_road(database: Database) -> AsyncIterator[Road]:
+    inbox = PostgresInbox(database)
+    yield Road(inbox, PostgresOutbox(database), PostgresTurnStore(database), PostgresFeedbackStore(database))
+    await inbox.aclose()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def road(request: pytest.FixtureRequest) -> Road:
+    """Both kinds in turn."""
+    stores: Road = request.getfixturevalue(f"{request.param}_road")
+    return stores

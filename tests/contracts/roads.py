@@ -1,0 +1,42 @@
+"""The four stores of the road together, and the steps that contract tests take again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.messages import Event, Message, Turn
+from core.ports import Claim, FeedbackStore, Inbox, Outbox, TurnStore
+from core.testing.making import make_message, make_posted
+
+LONG_LEASE = timedelta(minutes=5).total_seconds()
+
+
+@dataclass
+class Road:
+    """The four stores, and the steps that tests take again and again."""
+
+    inbox: Inbox
+    outbox: Outbox
+    turns: TurnStore
+    feedback: FeedbackStore
+
+    async def claim(self, *, limit: int = 10, lease_seconds: float = LONG_LEASE) -> list[Claim]:
+        return await self.inbox.claim(platforms=["console"], limit=limit, lease_seconds=lease_seconds)
+
+    async def claim_event(self, event: Event | None = None) -> Claim:
+        """Put an event in and claim it."""
+        assert await self.inbox.put(event or make_posted())
+        (claim,) = await self.claim()
+        return claim
+
+    async def record(self, turn: Turn) -> Turn:
+        """Take a turn through the inbox; its message counts as asked and answered."""
+        claim = await self.claim_event(make_posted(_message_of(turn)))
+        await self.turns.record(claim, turn)
+        await self.inbox.finish(claim, "answered")
+        return turn
+
+
+def _message_of(turn: Turn) -> Message:
+    return make_message(turn.question, thread=turn.thread, id=turn.question_message_id)
