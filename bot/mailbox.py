@@ -16,14 +16,23 @@ from weakref import WeakValueDictionary
 
 from pydantic import Field, TypeAdapter
 
-from bot.adapter import Capabilities, Delivery, OnPosted, Rendered, ReplyTarget, Sink, UnavailableError
+from bot.adapter import (
+    Capabilities,
+    Delivery,
+    MessageGoneError,
+    OnPosted,
+    Rendered,
+    ReplyTarget,
+    Sink,
+    UnavailableError,
+)
 from bot.outgoing import allowed_links, strip_hidden
 from core.messages import Answer, Channel, Event, Frozen, Message
 
 WRITE_PAUSE_SECONDS = 0.03
 """Text that grows is shown about thirty times a second: a screen shows no more."""
 REMEMBERED_POSTS = 2000
-"""How many posts an unread mailbox keeps, so that a repeated post is recognised."""
+"""Of how many posts a mailbox knows that they are there; the outbox is the record."""
 
 
 class AnswerBody(Frozen):
@@ -99,7 +108,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._waiting: WeakValueDictionary[str, Letterbox] = WeakValueDictionary()
-        self._posts: OrderedDict[str, Rendered] = OrderedDict()
+        self._posts: OrderedDict[str, bool] = OrderedDict()
 
     def subscribe(self, question_message_id: str) -> Letterbox:
         """Receive what is said about a question, for as long as the letterbox is held; subscribe before
@@ -113,18 +122,21 @@ class Mailbox:
         if box is not None:
             box.put(event)
 
-    def keep(self, message_id: str, rendered: Rendered) -> None:
-        """Remember a post. Only the newest are kept: the outbox is the record."""
-        self._posts[message_id] = rendered
-        self._posts.move_to_end(message_id)
-        while len(self._posts) > REMEMBERED_POSTS:
-            self._posts.popitem(last=False)
+    def note_post(self, message_id: str, rendered: Rendered) -> None:
+        """A message is visible, in this form. Only that it is there is remembered, never what it says."""
+        self._note(message_id, visible=True)
 
-    def read(self, message_id: str) -> Rendered | None:
+    def note_removal(self, message_id: str) -> None:
+        self._note(message_id, visible=False)
+
+    def is_visible(self, message_id: str) -> bool | None:
+        """None: nothing is known of it, or no longer."""
         return self._posts.get(message_id)
 
-    def remove(self, message_id: str) -> None:
-        self._posts.pop(message_id, None)
+    def _note(self, message_id: str, *, visible: bool) -> None:
+        self._posts[message_id] = visible
+        while len(self._posts) > REMEMBERED_POSTS:
+            self._posts.popitem(last=False)
 
 
 class MailboxStream:
@@ -152,7 +164,7 @@ class MailboxStream:
 
     async def _begin(self, rendered: Rendered) -> None:
         message_id = str(self._delivery.effect_id)
-        self._mailbox.keep(message_id, rendered)
+        self._mailbox.note_post(message_id, rendered)
         if not self._began:
             self._began = True
             await self._on_posted(message_id)
@@ -203,13 +215,17 @@ class MailboxAdapter:
 
     async def find_posted(self, delivery: Delivery) -> str | None:
         message_id = str(delivery.effect_id)
-        return message_id if self.mailbox.read(message_id) else None
+        return message_id if self.mailbox.is_visible(message_id) else None
 
     async def edit(self, delivery: Delivery, message_id: str) -> None:
+        if self.mailbox.is_visible(message_id) is False:
+            raise MessageGoneError(message_id)
         self._show(delivery, message_id)
 
     async def delete(self, channel: Channel, message_id: str) -> None:
-        self.mailbox.remove(message_id)
+        if not self.mailbox.is_visible(message_id):
+            raise MessageGoneError(message_id)
+        self.mailbox.note_removal(message_id)
 
     async def show_status(self, target: ReplyTarget, text: str) -> None:
         self.mailbox.publish(target.question_message_id, StatusShown(text=text))
@@ -218,6 +234,6 @@ class MailboxAdapter:
         return []
 
     def _show(self, delivery: Delivery, message_id: str) -> None:
-        self.mailbox.keep(message_id, delivery.rendered)
+        self.mailbox.note_post(message_id, delivery.rendered)
         body = BODIES.validate_python(delivery.rendered.body)
         self.mailbox.publish(delivery.target.question_message_id, Posted(body=body))

@@ -18,7 +18,7 @@ RECORD_SECONDS = 3.0
 
 
 class Conversation:
-    """Asks in one thread; without an id it begins a new one. The adapter must have been started."""
+    """Asks in one thread; without an id it begins a new one. `author`: whoever sits here. The adapter must have been started."""
 
     def __init__(
         self,
@@ -29,11 +29,12 @@ class Conversation:
         feedback: FeedbackStore,
         timeout_seconds: float,
         thread: str | None = None,
+        author: str | None = None,
     ) -> None:
         self._adapter = adapter
         self._feedback = feedback
         self._asker = Asker(adapter, outbox=outbox, turns=turns, timeout_seconds=timeout_seconds)
-        self._author = Author(id=_whoever_sits_here())
+        self._author = Author(id=author or _whoever_sits_here())
         self.thread = thread or uuid4().hex
         self.last: Answered | None = None
 

@@ -1,0 +1,153 @@
+"""The terminal for the adapter contract: each person sits in a conversation of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, NoReturn
+from uuid import UUID
+
+import pytest
+
+from bot.asking import Answered
+from bot.console.adapter import ConsoleAdapter
+from bot.console.conversation import Conversation
+from bot.mailbox import BODIES, AnswerBody
+from core.messages import Answer, MessagePosted, Turn, trace_id_for
+from core.ports import Effect
+from core.testing.feedback import InMemoryFeedbackStore
+from tests.contracts.adapter_harness import EventLog, Shown
+from tests.platforms.mailbox_posts import ReadableMailbox
+
+
+class ConsoleHarness:
+    """Implements AdapterHarness. What people cannot do in a terminal is skipped."""
+
+    def __init__(self) -> None:
+        self.mailbox = ReadableMailbox()
+        self.adapter = ConsoleAdapter(self.mailbox)
+        self.sender = ConsoleAdapter(self.mailbox)
+        self.log = EventLog()
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    # --- what a conversation reads of the stores --------------------------------------------------
+
+    async def get(self, turn_id: UUID) -> Turn | None:
+        return None
+
+    async def of_turn(self, turn_id: UUID) -> list[Effect]:
+        return []
+
+    # --- what people do ---------------------------------------------------------------------------
+
+    async def ask(self, author: str, text: str, *, bot: bool = False) -> str:
+        if bot:
+            self._cannot("be bots")
+        return await self._ask(self._sit_down(author), text)
+
+    async def follow_up(self, author: str, text: str, question: str, answer: str) -> str:
+        event = await self.log.next(MessagePosted, lambda e: e.message.id == question)
+        return await self._ask(self._sit_down(author, event.message.thread.id), text)
+
+    async def click(self, author: str, message_id: str, mark: Literal["up", "down"]) -> None:
+        body = BODIES.validate_python(self.mailbox.screen[message_id].body)
+        assert isinstance(body, AnswerBody)
+        conversation = self._sit_down(author)
+        conversation.last = Answered(
+            turn_id=body.turn_id,
+            trace_id=trace_id_for(body.turn_id),
+            thread=conversation.thread,
+            answer=Answer(text=""),
+            outcome="answered",
+        )
+        self._keep(asyncio.create_task(self._rate(conversation, mark)))
+
+    async def _rate(self, conversation: Conversation, mark: Literal["up", "down"]) -> None:
+        await conversation.rate(1 if mark == "up" else -1)
+
+    async def _ask(self, conversation: Conversation, text: str) -> str:
+        known = {e.message.id for e in self.log.events if isinstance(e, MessagePosted)}
+        self._keep(asyncio.create_task(self._follow(conversation, text)))
+        event = await self.log.next(MessagePosted, lambda e: e.message.id not in known)
+        return event.message.id
+
+    async def _follow(self, conversation: Conversation, text: str) -> None:
+        async for _ in conversation.ask(text):
+            pass
+
+    def _sit_down(self, author: str, thread: str | None = None) -> Conversation:
+        return Conversation(
+            self.adapter,
+            outbox=self,
+            turns=self,
+            feedback=InMemoryFeedbackStore(),
+            timeout_seconds=30.0,
+            thread=thread,
+            author=author,
+        )
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._waiting.add(task)
+
+    async def ask_directly(self, author: str, text: str) -> str:
+        self._cannot("speak in two places")
+
+    async def chat(self, author: str, text: str) -> str:
+        self._cannot("say what is not for the bot")
+
+    async def edit(self, message_id: str, text: str) -> None:
+        self._cannot("edit")
+
+    async def delete(self, message_id: str) -> None:
+        self._cannot("delete")
+
+    async def react(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
+        self._cannot("react with emoji")
+
+    async def unreact(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
+        self._cannot("react with emoji")
+
+    def lose_next_reply(self) -> None:
+        self._cannot("lose a message that never leaves the process")
+
+    def forbid_posting(self) -> None:
+        self._cannot("forbid the bot to answer")
+
+    def refuse_token(self) -> None:
+        self._cannot("refuse the bot's token: there is none")
+
+    @property
+    def limit(self) -> int:
+        self._cannot("be told that an answer is too long for one message")
+
+    def _cannot(self, what: str) -> NoReturn:
+        pytest.skip(f"people in a terminal cannot {what}")
+
+    # --- what they see ----------------------------------------------------------------------------
+
+    def author_id(self, name: str) -> str:
+        return name
+
+    def shown(self) -> list[Shown]:
+        return self.mailbox.shown()
+
+    def notified(self) -> list[str]:
+        return []
+
+    async def aclose(self) -> None:
+        for task in self._waiting:
+            task.cancel()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_harness() -> AsyncIterator[ConsoleHarness]:
+    harness = ConsoleHarness()
+    await harness.adapter.open()
+    await harness.adapter.start(harness.log.take)
+    await harness.sender.open()
+    yield harness
+    await harness.aclose()
+    await harness.adapter.aclose()
+    await harness.sender.aclose()
