@@ -160,6 +160,7 @@ async def serving(endpoints: HttpEndpoints) -> AsyncIterator[str]:
         routes.append(Route("/slack/install", endpoints.install))
         routes.append(Route("/slack/oauth_redirect", endpoints.oauth_redirect))
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off")
     http = LoopbackHttp(config)
     task = asyncio.create_task(http.serve(sockets=[listening]))
