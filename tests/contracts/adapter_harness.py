@@ -58,7 +58,7 @@ class EventLog:
         """All events of these kinds that match, once there are `count` of them. Raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds):
             while True:
-                found = [event for event in self.events if isinstance(event, kinds) and matching(event)]
+                found: list[E] = [e for e in self.events if isinstance(e, kinds) and matching(e)]
                 if len(found) >= count:
                     return found
                 self._arrived.clear()

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-BODY = web.RequestKey("body", Any)
+BODY = web.RequestKey("body", dict[str, Any])
 """Where a request keeps its parsed JSON."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -58,7 +58,7 @@ class Faults:
 
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path.removeprefix(self._prefix)
-        body = json.loads(await request.read() or "null") if request.can_read_body else None
+        body: Any = json.loads(await request.read() or "{}") if request.can_read_body else {}
         self.calls.append(Call(request.method, path, body))
         request[BODY] = body
         fault = self._take(f"{request.method} {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -114,11 +114,9 @@ class RestApi:
         return answer({"url": self._gateway.url, "shards": 1, "session_start_limit": limit})
 
     async def _put_commands(self, request: web.Request) -> web.Response:
-        self.commands = [
-            command
-            | {"id": self._world.next_id(), "application_id": self._world.application_id, "version": "1"}
-            for command in request[BODY]
-        ]
+        commands = cast(list[Json], request[BODY])
+        added = {"application_id": self._world.application_id, "version": "1"}
+        self.commands = [command | added | {"id": self._world.next_id()} for command in commands]
         return answer(self.commands)
 
     async def _get_commands(self, request: web.Request) -> web.Response:
