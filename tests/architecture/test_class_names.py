@@ -38,6 +38,8 @@ def words_of(name: str) -> set[str]:
 def class_names() -> Iterator[tuple[str, str]]:
     for folder in ("bot", "core", "migrations"):
         for path in sorted((ROOT / folder).rglob("*.py")):
+            if "testing" in path.parts:  # a loopback Discord speaks Discord's words
+                continue
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef):
                     yield own_name(node), f"{name_of(path)}: {node.name}"
