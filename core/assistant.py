@@ -89,7 +89,7 @@ class Assistant:
 
     async def _run(self, question: Question, trace: TurnTrace, on_text: Callable[[str], None]) -> TurnState:
         with trace.span("remember") as facts:
-            memory = await self._memory.recall(question.thread, question.earlier)
+            memory = await self._memory.recall(question.thread, question.earlier, without=question.turn_id)
             facts.update(turns=len(memory.turns), summary=bool(memory.summary), earlier=len(memory.earlier))
         context = TurnContext(
             models=self._models,

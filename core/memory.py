@@ -46,11 +46,14 @@ class ThreadMemory:
         self._budget_tokens = budget_tokens
         self._summarising: set[tuple[str, str, str, str]] = set()
 
-    async def recall(self, thread: Thread, earlier: Sequence[Message] = ()) -> Memory:
-        """What to tell the model; `earlier` are messages from before we were summoned."""
+    async def recall(
+        self, thread: Thread, earlier: Sequence[Message] = (), *, without: UUID | None = None
+    ) -> Memory:
+        """What to tell the model; `earlier` are messages from before we were summoned, `without` a turn
+        that is being answered anew."""
         stored = await self._turns.recall(thread, limit=MOST_TURNS)
-        kept = fit(stored.turns, self._budget_tokens)
-        newest = stored.turns[len(stored.turns) - kept :]
+        turns = [turn for turn in stored.turns if turn[0] != without]
+        newest = turns[len(turns) - fit(turns, self._budget_tokens) :]
         return Memory(
             summary=stored.summary,
             turns=tuple((question, _cut(answer, self._budget_tokens)) for _, question, answer in newest),

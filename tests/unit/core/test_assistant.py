@@ -16,7 +16,10 @@ from core.graph.build import build_graph
 from core.memory import ThreadMemory
 from core.messages import Audience, Author, Channel, Message, Passage, Thread, Turn
 from core.ports import NO_ANSWER, ChatModel, ModelRequest
+from core.testing.feedback import InMemoryFeedbackStore
+from core.testing.inbox import InMemoryInbox
 from core.testing.models import Act, FakeChatModel
+from core.testing.outbox import InMemoryOutbox
 from core.testing.turns import InMemoryTurnStore
 
 THREAD = Thread(channel=Channel(platform="memory", workspace="W", id="C"), id="T")
@@ -61,6 +64,11 @@ class ScriptedSearch:
         return self.passages
 
 
+def make_turn_store() -> InMemoryTurnStore:
+    inbox = InMemoryInbox()
+    return InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
+
+
 def make_assistant(
     models: Sequence[ChatModel],
     search: ScriptedSearch | None = None,
@@ -71,7 +79,7 @@ def make_assistant(
         build_graph(),
         models,
         search or ScriptedSearch(BACKUPS),
-        ThreadMemory(turns or InMemoryTurnStore(), models[0], budget_tokens=2000),
+        ThreadMemory(turns or make_turn_store(), models[0], budget_tokens=2000),
         turn_timeout_seconds=timeout_seconds,
         max_question_characters=12_000,
     )
@@ -125,10 +133,14 @@ async def test_a_follow_up_is_rewritten_with_the_memory_of_its_thread() -> None:
     def reply(request: ModelRequest) -> str:
         return "How long are backups kept in the second region?" if request.task == "rewrite" else ANSWER
 
-    turns, search = InMemoryTurnStore(), ScriptedSearch(BACKUPS)
+    turns, search = make_turn_store(), ScriptedSearch(BACKUPS)
     assistant = make_assistant([FakeChatModel(reply=reply)], search, turns)
     earlier = Message(
-        id="M0", thread=THREAD, author=Author(id="U2", name="Bo"), text="We talk about backups.", at=datetime.now(UTC)
+        id="M0",
+        thread=THREAD,
+        author=Author(id="U2", name="Bo"),
+        text="We talk about backups.",
+        at=datetime.now(UTC),
     )
     question = make_question("And how long?").model_copy(update={"earlier": (earlier,)})
     turn, _ = await ask(assistant, question)
@@ -140,9 +152,7 @@ async def test_a_follow_up_is_rewritten_with_the_memory_of_its_thread() -> None:
 async def test_a_rewrite_that_fails_leaves_the_question_as_it_was() -> None:
     model = FakeChatModel(Act(error=ModelTransientError("busy")), ANSWER)
     earlier = Message(id="M0", thread=THREAD, author=Author(id="U2"), text="Backups?", at=datetime.now(UTC))
-    turn, _ = await ask(
-        make_assistant([model]), make_question().model_copy(update={"earlier": (earlier,)})
-    )
+    turn, _ = await ask(make_assistant([model]), make_question().model_copy(update={"earlier": (earlier,)}))
     assert turn.outcome == "answered"
     assert turn.query == turn.question
 
@@ -181,7 +191,9 @@ async def test_a_permanent_error_goes_to_the_next_model_at_once() -> None:
 
 
 async def test_a_provider_that_asks_for_more_patience_than_there_is_is_passed_over() -> None:
-    first = FakeChatModel(Act(error=ModelTransientError("later", retry_after_seconds=3600)), name="fake:first")
+    first = FakeChatModel(
+        Act(error=ModelTransientError("later", retry_after_seconds=3600)), name="fake:first"
+    )
     turn, _ = await ask(make_assistant([first, FakeChatModel(ANSWER, name="fake:spare")]))
     assert turn.model == "fake:spare"
 

@@ -1,0 +1,115 @@
+"""The whole road on doubles: a platform, stores, a model and a search in memory, and the real dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from bot.answering import Answering
+from bot.dispatcher import Dispatcher
+from bot.forgetting import Forgetting
+from bot.metrics import Metrics
+from bot.rating import Rating
+from bot.testing.adapter import InMemoryAdapter
+from core.assistant import Assistant
+from core.graph.build import build_graph
+from core.memory import ThreadMemory
+from core.messages import Audience, Message, MessagePosted, Passage, Turn, turn_id_for
+from core.testing.feedback import InMemoryFeedbackStore
+from core.testing.inbox import InMemoryInbox
+from core.testing.making import make_channel, make_message, make_passage, make_posted, make_thread
+from core.testing.models import FakeChatModel
+from core.testing.outbox import InMemoryOutbox
+from core.testing.tracer import RecordingTracer
+from core.testing.turns import InMemoryTurnStore
+
+ANSWER = "Badges are handed out at the front desk [1]."
+
+
+def ask_message(text: str = "Where do I get a badge?", thread: str = "T1", id: str | None = None) -> Message:
+    message = make_message(text, thread=make_thread(thread, channel=make_channel(platform="memory")), id=id)
+    return message.model_copy(update={"at": datetime.now(UTC)})
+
+
+async def find_badges(query: str, *, audience: Audience) -> list[Passage]:
+    return [make_passage()]
+
+
+@dataclass
+class Ground:
+    """Everything of one run; change the adapter, the model or the timing before `running`."""
+
+    adapter: InMemoryAdapter = field(default_factory=lambda: InMemoryAdapter("memory"))
+    model: FakeChatModel = field(default_factory=lambda: FakeChatModel(reply=lambda request: ANSWER))
+    lease_seconds: float = 30.0
+    turn_timeout_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.inbox, self.feedback, self.tracer = InMemoryInbox(), InMemoryFeedbackStore(), RecordingTracer()
+        self.outbox = InMemoryOutbox(self.inbox)
+        self.turns = InMemoryTurnStore(self.inbox, self.outbox, self.feedback)
+        self.metrics = Metrics()
+
+    def make_dispatcher(self) -> Dispatcher:
+        assistant = Assistant(
+            build_graph(),
+            [self.model],
+            find_badges,
+            ThreadMemory(self.turns, self.model, budget_tokens=200),
+            turn_timeout_seconds=self.turn_timeout_seconds,
+            max_question_characters=12_000,
+        )
+        adapters = {"memory": self.adapter}
+        return Dispatcher(
+            self.inbox,
+            Answering(adapters, assistant, self.turns, self.outbox, self.tracer, self.metrics),
+            Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
+            Forgetting(adapters, self.turns),
+            self.metrics,
+            platforms=["memory"],
+            concurrency=8,
+            lease_seconds=self.lease_seconds,
+            poll_seconds=0.05,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Dispatcher]:
+        """A worker at work."""
+        dispatcher = self.make_dispatcher()
+        await self.adapter.start(self.inbox.put)
+        dispatcher.start()
+        try:
+            yield dispatcher
+        finally:
+            await dispatcher.stop(drain_seconds=1.0)
+
+    async def until(self, condition: Callable[[], object], timeout_seconds: float = 8.0) -> None:
+        """Wait until something holds; fails the test when it does not come to hold."""
+        async with asyncio.timeout(timeout_seconds):
+            while not condition():  # noqa: ASYNC110 - the doubles tell nobody when they change
+                await asyncio.sleep(0.01)
+
+    async def until_done(self, count: int = 1) -> None:
+        """Wait until that many inbox items have ended."""
+        await self.until(lambda: sum(item.state == "done" for item in self.inbox.items) >= count)
+
+    def ends(self) -> list[str | None]:
+        return [item.ended_as for item in self.inbox.items]
+
+    async def ask(self, message: Message | None = None, **posted: object) -> Turn:
+        """Ask and wait for the end of the turn."""
+        message = message or ask_message()
+        done = sum(item.state == "done" for item in self.inbox.items)
+        event: MessagePosted = make_posted(message).model_copy(update=posted)
+        assert await self.adapter.say(event)
+        await self.until_done(done + 1)
+        turn = await self.turns.get(turn_id_for(message))
+        assert turn is not None
+        return turn
+
+    async def rating_of(self, turn_id: UUID) -> list[int]:
+        return [f.rating for f in await self.feedback.of_turn(turn_id) if f.withdrawn_at is None]

@@ -1,0 +1,318 @@
+"""From an event to what people see, and back with their feedback: the real dispatcher on doubles."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.adapter import Capabilities, ForbiddenError, MessageGoneError, RateLimitedError, UnavailableError
+from bot.testing.adapter import InMemoryAdapter
+from core import notices
+from core.errors import ModelPermanentError
+from core.messages import turn_id_for
+from core.testing.making import (
+    make_author,
+    make_deleted,
+    make_edited,
+    make_given,
+    make_posted,
+    make_withdrawn,
+)
+from core.testing.models import Act, FakeChatModel
+from tests.unit.bot.ground import ANSWER, Ground, ask_message
+
+
+async def test_a_mention_is_answered_once_recorded_and_traced() -> None:
+    ground = Ground()
+    async with ground.running():
+        turn = await ground.ask()
+    assert ground.adapter.texts() == [ANSWER]
+    assert turn.outcome == "answered"
+    assert [t.id for t in ground.tracer.turns] == [turn.id]
+    assert ground.adapter.statuses, "somebody who waits gets a life sign"
+    (effect,) = await ground.outbox.of_turn(turn.id)
+    assert (effect.state, effect.message_id) == ("sent", "m1")
+
+
+async def test_the_same_message_delivered_twice_is_answered_once() -> None:
+    ground, message = Ground(), ask_message()
+    async with ground.running():
+        await ground.ask(message)
+        assert not await ground.adapter.say(make_posted(message))
+    assert ground.adapter.texts() == [ANSWER]
+
+
+async def test_a_long_answer_arrives_in_parts_and_in_order() -> None:
+    long = " ".join(f"Badges number {n} are handed out at the front desk [1]." for n in range(30))
+    ground = Ground(
+        adapter=InMemoryAdapter("memory", limit=400), model=FakeChatModel(reply=lambda request: long)
+    )
+    async with ground.running():
+        turn = await ground.ask()
+    assert "".join(ground.adapter.texts()) == turn.answer.text
+    assert len(ground.adapter.texts()) == len(await ground.outbox.of_turn(turn.id)) > 3
+
+
+async def test_a_platform_without_streams_gets_one_post() -> None:
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities(edits=True)))
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.calls.count("post") == 1
+    assert ground.adapter.texts() == [ANSWER]
+
+
+@pytest.mark.parametrize("call", ["post", "stream", "close"])
+async def test_a_post_whose_answer_was_lost_is_found_again_and_never_repeated(call: str) -> None:
+    streams = call != "post"
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities(streams=streams, edits=True)))
+    ground.adapter.fail_next(call, UnavailableError("reset", maybe_accepted=True), accepted=True)
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.texts() == [ANSWER]
+
+
+@pytest.mark.parametrize("call", ["post", "stream", "close"])
+async def test_a_post_that_never_arrived_is_made_again(call: str) -> None:
+    streams = call != "post"
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities(streams=streams, edits=True)))
+    ground.adapter.fail_next(call, UnavailableError("refused", maybe_accepted=True), accepted=False)
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.texts() == [ANSWER]
+
+
+async def test_a_platform_that_asks_for_patience_gets_it() -> None:
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities()))
+    ground.adapter.fail_next("post", RateLimitedError("slow down", retry_after_seconds=0.2))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with ground.running():
+        await ground.ask()
+    assert loop.time() - began >= 0.2
+    assert ground.adapter.texts() == [ANSWER]
+
+
+async def test_a_place_that_may_not_be_written_to_ends_as_failed_without_another_try() -> None:
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities()))
+    ground.adapter.fail_next("post", ForbiddenError("missing_access"))
+    async with ground.running():
+        await ground.ask()
+    assert ground.ends() == ["failed"]
+    assert ground.adapter.calls.count("post") == 1
+
+
+async def test_a_reply_that_somebody_removed_while_it_was_written_is_left_alone() -> None:
+    ground = Ground()
+    ground.adapter.fail_next("close", MessageGoneError("gone"))
+    ground.adapter.fail_next("edit", MessageGoneError("gone"))
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.calls.count("post") == 0
+
+
+async def test_when_the_model_fails_a_plain_notice_takes_the_place_of_the_half_shown_answer() -> None:
+    broken = Act(text=ANSWER, error=ModelPermanentError("secret"), error_after_pieces=2)
+    ground = Ground(model=FakeChatModel(broken))
+    async with ground.running():
+        turn = await ground.ask()
+    assert turn.outcome == "failed"
+    assert ground.adapter.texts() == [notices.MODEL_FAILED]
+
+
+async def test_questions_in_one_thread_are_answered_in_the_order_asked() -> None:
+    slow = FakeChatModel(
+        *[Act(delay_seconds=0.05)] * 5,
+        reply=lambda request: f"{request.question} Badges front desk handed [1].",
+    )
+    ground = Ground(model=slow, adapter=InMemoryAdapter("memory", Capabilities()))
+    questions = [ask_message(f"Question {n}?") for n in range(5)]
+    async with ground.running():
+        for question in questions:
+            await ground.adapter.say(make_posted(question))
+        await ground.until_done(5)
+    assert [text.split("?")[0] for text in ground.adapter.texts()] == [f"Question {n}" for n in range(5)]
+
+
+async def test_questions_in_different_threads_are_answered_at_the_same_time() -> None:
+    ground = Ground(model=FakeChatModel(*[Act(text=ANSWER, delay_seconds=0.5)] * 6))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with ground.running():
+        for n in range(6):
+            await ground.adapter.say(make_posted(ask_message(thread=f"T{n}")))
+        await ground.until_done(6)
+    assert loop.time() - began < 2.0
+
+
+@pytest.mark.parametrize("who", [make_author(is_bot=True), make_author(is_self=True)])
+async def test_bots_are_not_answered(who: object) -> None:
+    ground = Ground()
+    message = ask_message().model_copy(update={"author": who})
+    async with ground.running():
+        await ground.adapter.say(make_posted(message))
+        await ground.until_done()
+    assert ground.adapter.texts() == []
+    assert ground.ends() == ["ignored"]
+
+
+async def test_a_thread_is_followed_without_a_mention_once_we_take_part() -> None:
+    ground = Ground()
+    async with ground.running():
+        await ground.adapter.say(make_posted(ask_message("Anybody here?"), addressing="thread"))
+        await ground.until_done()
+        assert ground.adapter.texts() == []
+        await ground.ask(ask_message("Where do I get a badge?"))
+        await ground.ask(ask_message("And a second one?"), addressing="thread")
+    assert ground.adapter.texts() == [ANSWER, ANSWER]
+
+
+async def test_what_was_said_before_the_summons_reaches_the_model() -> None:
+    ground = Ground()
+    ground.adapter.history = [ask_message("We lost three badges yesterday.")]
+    async with ground.running():
+        await ground.ask(summoned_midway=True)
+    assert "We lost three badges yesterday." in ground.model.requests[-1].user
+
+
+async def test_an_edited_question_is_answered_anew_in_place() -> None:
+    ground = Ground(
+        model=FakeChatModel(reply=lambda request: f"{request.question} Badges: handed out, front desk [1].")
+    )
+    message = ask_message("Where do I get a badge?")
+    changed = message.model_copy(update={"text": "Where do I get a parking badge?"})
+    async with ground.running():
+        await ground.ask(message)
+        await ground.adapter.say(make_edited(changed))
+        await ground.until_done(2)
+        await ground.adapter.say(make_edited(changed))
+        await ground.until_done(3)
+    assert len(ground.adapter.visible) == 1
+    assert ground.adapter.texts()[0].startswith("Where do I get a parking badge?")
+    assert ground.ends() == ["answered", "answered", "ignored"]
+    turn = await ground.turns.get(turn_id_for(message))
+    assert turn is not None
+    assert turn.question == changed.text
+
+
+async def test_a_shorter_answer_to_an_edited_question_leaves_no_old_part_behind() -> None:
+    long = "Badges are handed out at the front desk [1]. " * 20
+    ground = Ground(
+        adapter=InMemoryAdapter("memory", limit=300),
+        model=FakeChatModel(long.strip(), reply=lambda request: ANSWER),
+    )
+    message = ask_message()
+    async with ground.running():
+        await ground.ask(message)
+        assert len(ground.adapter.visible) > 1
+        await ground.adapter.say(make_edited(message.model_copy(update={"text": "Badge?"})))
+        await ground.until_done(2)
+    assert ground.adapter.texts() == [ANSWER]
+
+
+async def test_a_deleted_question_takes_its_answer_with_it() -> None:
+    ground, message = Ground(), ask_message()
+    async with ground.running():
+        await ground.ask(message)
+        await ground.adapter.say(make_deleted(message))
+        await ground.until_done(2)
+    assert ground.adapter.texts() == []
+    assert await ground.turns.get(turn_id_for(message)) is None
+
+
+async def test_a_deletion_that_comes_first_wins() -> None:
+    ground, message = Ground(), ask_message()
+    async with ground.running():
+        await ground.adapter.say(make_deleted(message))
+        await ground.until_done(1)
+        await ground.adapter.say(make_posted(message))
+        await ground.until_done(2)
+    assert ground.adapter.texts() == []
+    assert ground.ends()[1] == "cancelled"
+
+
+async def test_a_question_deleted_while_it_is_answered_leaves_nothing() -> None:
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.4)))
+    message = ask_message()
+    async with ground.running():
+        await ground.adapter.say(make_posted(message))
+        await ground.until(lambda: ground.model.requests)
+        await ground.adapter.say(make_deleted(message))
+        await ground.until_done(2)
+    assert ground.adapter.texts() == []
+    assert await ground.turns.get(turn_id_for(message)) is None
+
+
+async def test_an_emoji_under_the_answer_becomes_feedback_and_a_score() -> None:
+    ground = Ground()
+    async with ground.running():
+        turn = await ground.ask()
+        place = turn.thread.channel
+        up = make_given(1).model_copy(update={"channel": place, "message_id": "m1"})
+        await ground.adapter.say(up)
+        await ground.until_done(2)
+        assert await ground.rating_of(turn.id) == [1]
+        await ground.until(lambda: ground.tracer.scores)
+        down = make_given(-1, at=up.at.replace(minute=1)).model_copy(
+            update={"channel": place, "message_id": "m1"}
+        )
+        await ground.adapter.say(down)
+        await ground.until_done(3)
+        assert await ground.rating_of(turn.id) == [-1]
+        gone = [
+            make_withdrawn(symbol, at=up.at.replace(minute=2)).model_copy(
+                update={"channel": place, "message_id": "m1"}
+            )
+            for symbol in ("thumbsdown", "thumbsup")
+        ]
+        for event in gone:
+            await ground.adapter.say(event)
+        await ground.until_done(5)
+        assert await ground.rating_of(turn.id) == []
+        await ground.until(lambda: not ground.tracer.scores)
+
+
+async def test_the_feedback_of_bots_does_not_count() -> None:
+    ground = Ground()
+    async with ground.running():
+        turn = await ground.ask()
+        await ground.adapter.say(
+            make_given(1, author=make_author("B", is_bot=True)).model_copy(
+                update={"channel": turn.thread.channel, "message_id": "m1"}
+            )
+        )
+        await ground.until_done(2)
+    assert await ground.rating_of(turn.id) == []
+
+
+async def test_nobody_rates_an_answer_of_another_workspace() -> None:
+    ground = Ground()
+    async with ground.running():
+        turn = await ground.ask()
+        elsewhere = turn.thread.channel.model_copy(update={"workspace": "W2"})
+        await ground.adapter.say(make_given(1, turn_id=turn.id).model_copy(update={"channel": elsewhere}))
+        await ground.until_done(2)
+    assert await ground.rating_of(turn.id) == []
+
+
+async def test_a_worker_that_leaves_hands_its_work_over() -> None:
+    half = Act(text=ANSWER, behaviour="stall")
+    ground = Ground(model=FakeChatModel(half, reply=lambda request: ANSWER))
+    message = ask_message()
+    async with ground.running():
+        await ground.adapter.say(make_posted(message))
+        await ground.until(lambda: ground.adapter.visible)
+    assert [item.state for item in ground.inbox.items] == ["queued"]
+    async with ground.running():
+        await ground.until_done()
+    assert ground.adapter.texts() == [ANSWER]
+
+
+async def test_what_no_longer_fits_the_memory_becomes_a_summary() -> None:
+    ground = Ground()
+    async with ground.running():
+        for n in range(12):
+            await ground.ask(ask_message(f"Where is badge number {n} handed out, please tell me?"))
+        message = ask_message()
+        await ground.until(lambda: any(r.task == "summarise" for r in ground.model.requests))
+    assert (await ground.turns.recall(message.thread, limit=50)).summary
