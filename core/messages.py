@@ -210,7 +210,8 @@ class Passage(Frozen):
     """A chunk retrieved for a query. `rank` starts at 1; `score` is higher for better.
 
     `dense_rank` and `lexical_rank` say where each leg of the search placed it (None: not found by it);
-    `similarity` is the cosine similarity to the query, -1 to 1, where the dense leg knows it.
+    `similarity` is the cosine similarity to the query, -1 to 1; `coverage`, 0 to 1, is how much of the query's
+    words, weighed by their rarity, it holds. None: not known.
     """
 
     chunk_id: int
@@ -222,6 +223,7 @@ class Passage(Frozen):
     rank: int
     score: float
     similarity: float | None = None
+    coverage: float | None = None
     dense_rank: int | None = None
     lexical_rank: int | None = None
 

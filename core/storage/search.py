@@ -109,9 +109,10 @@ likely AS MATERIALIZED (
 # of the words for its coverage to matter.
 _FUSED = """
 found AS MATERIALIZED (
-    SELECT chunk_id, coalesce(d.similarity, -(v.embedding <#> {vector})) AS similarity, l.coverage,
+    SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, l.coverage,
+           coalesce(d.similarity, -(v.embedding <#> {vector})) AS similarity,
            d.place AS dense_rank, l.place AS lexical_rank
-    FROM dense d FULL JOIN lexical l USING (chunk_id)
+    FROM dense d FULL JOIN lexical l ON l.chunk_id = d.chunk_id
     LEFT JOIN {table} v ON d.chunk_id IS NULL AND v.chunk_id = l.chunk_id
 ), fused AS MATERIALIZED (
     SELECT *, {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score

@@ -171,8 +171,14 @@ class InMemoryKnowledgeStore:
             for document, chunk in readable.values()
             if document.embedder == embedder
         }
+        coverages = self._coverages(text, [chunk for _, chunk in readable.values()])
         dense = _ranks(similarities, self._policy.leg_size)
-        lexical = _ranks(self._bm25(text, [chunk for _, chunk in readable.values()]), self._policy.leg_size)
+        lexical = _ranks(coverages, self._policy.leg_size)
+        fused = self._policy.fuse(
+            {id: similarities[id] for id in dense.keys() | lexical.keys() if id in similarities},
+            {id: coverages[id] for id in lexical},
+            limit,
+        )
         return [
             Passage(
                 chunk_id=chunk_id,
@@ -184,10 +190,11 @@ class InMemoryKnowledgeStore:
                 rank=rank,
                 score=score,
                 similarity=similarities.get(chunk_id),
+                coverage=coverages[chunk_id] if chunk_id in lexical else None,
                 dense_rank=dense.get(chunk_id),
                 lexical_rank=lexical.get(chunk_id),
             )
-            for rank, (chunk_id, score) in enumerate(self._policy.fuse(dense, lexical, limit), start=1)
+            for rank, (chunk_id, score) in enumerate(fused, start=1)
         ]
 
     def _check_model(self, embedder: str, dimensions: int) -> None:
@@ -221,18 +228,21 @@ class InMemoryKnowledgeStore:
             for chunk in document.chunks
         }
 
-    def _bm25(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
+    def _coverages(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
+        """BM25 as a share of the most that the query allows."""
         k1, b = self._policy.k1, self._policy.b
         average = sum(chunk.words.total() for chunk in chunks) / max(len(chunks), 1)
         scores: defaultdict[int, float] = defaultdict(float)
+        most = 0.0
         for word in set(_words(query)):
             matches = [chunk for chunk in chunks if word in chunk.words]
             idf = math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))
+            most += idf
             for chunk in matches:
                 often = chunk.words[word]
                 held_back = k1 * (1 - b + b * chunk.words.total() / average)
-                scores[chunk.id] += idf * often * (k1 + 1) / (often + held_back)
-        return dict(scores)
+                scores[chunk.id] += idf * often / (often + held_back)
+        return {id: score / most for id, score in scores.items()}
 
 
 def _words(text: str) -> list[str]:

@@ -103,13 +103,30 @@ async def test_similarity_is_the_cosine_to_the_query(shelf: Shelf) -> None:
     assert passage.similarity == pytest.approx(1.0, abs=2e-3)
 
 
-async def test_scores_are_those_of_the_policy_for_the_ranks_of_the_legs(shelf: Shelf) -> None:
+async def test_scores_are_those_of_the_policy_for_the_figures_of_the_legs(shelf: Shelf) -> None:
     source_id = await shelf.open_source()
     await shelf.put(source_id, leave=LEAVE, travel=TRAVEL, both=f"{LEAVE} {TRAVEL}")
 
     for passage in await shelf.search("annual leave and travel"):
-        expected = SearchPolicy().score(passage.dense_rank, passage.lexical_rank)
+        expected = SearchPolicy().score(passage.similarity, passage.coverage)
         assert passage.score == pytest.approx(expected)
+
+
+async def test_coverage_grows_with_the_words_held_and_stays_a_share(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL, both=f"{LEAVE} {TRAVEL}")
+
+    coverage = {p.uri: p.coverage or 0.0 for p in await shelf.search("annual leave and travel")}
+
+    assert 0.0 < coverage["travel"] < coverage["both"] < 1.0
+    assert 0.0 < coverage["leave"] < coverage["both"]
+
+
+async def test_what_only_the_words_found_has_its_similarity_too(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+
+    assert all(p.similarity is not None for p in await shelf.search("annual leave and travel"))
 
 
 async def test_a_question_is_found_by_any_of_its_words(shelf: Shelf) -> None:
