@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from core.assistant import Assistant, Question
 from core.evaluation.answer_runs import Ask, Reply
@@ -26,7 +26,9 @@ class GivenMemory(ThreadMemory):
     def __init__(self, memory: Memory) -> None:
         self._given = memory
 
-    async def recall(self, thread: Thread, earlier: Sequence[Message] = ()) -> Memory:
+    async def recall(
+        self, thread: Thread, earlier: Sequence[Message] = (), *, without: UUID | None = None
+    ) -> Memory:
         return self._given
 
     async def summarise(self, thread: Thread) -> bool:

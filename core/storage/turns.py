@@ -10,7 +10,8 @@ import structlog
 
 from core.errors import LeaseLostError
 from core.messages import Channel, Thread, Turn, turn_id_of
-from core.ports import Claim, Effect, Recollection
+from core.ports import Claim, Effect, Forgotten, Recollection
+from core.storage import erasing
 from core.storage import turn_statements as sql
 from core.storage.database import Database
 from core.storage.fencing import fence_of
@@ -75,6 +76,31 @@ class PostgresTurnStore:
             effects = [effect_of(row) for row in await connection.execute(sql.EMPTY_OUTBOX, turn)]
         log.info("message_forgotten", turn_id=str(turn_id), had_turn=erased is not None)
         return [effect for effect in effects if effect.state in MAYBE_VISIBLE]
+
+    async def forget_author(self, platform: str, workspace: str, author: str) -> Forgotten:
+        place = {"in_platform": platform, "in_workspace": workspace, "of_author": author}
+        return await self._erase(erasing.AUTHOR, place)
+
+    async def forget_thread(self, thread: Thread) -> Forgotten:
+        return await self._erase(erasing.THREAD, _key_of(thread))
+
+    async def forget_workspace(self, platform: str, workspace: str) -> Forgotten:
+        return await self._erase(erasing.WORKSPACE, {"in_platform": platform, "in_workspace": workspace})
+
+    async def _erase(self, scope: erasing.Scope, place: dict[str, str]) -> Forgotten:
+        """Message by message, so that what is cut short can be begun again and goes on where it stopped."""
+        (counts,) = await self._database.run(scope.counts, place)
+        effects: list[Effect] = []
+        for row in await self._database.run(scope.targets, place):
+            channel = Channel(platform=place["in_platform"], workspace=place["in_workspace"], id=row.channel)
+            effects += await self.forget_message(channel, row.message_id)
+        async with self._database.transaction() as connection:
+            for statement in scope.remains:
+                await connection.execute(statement, place)
+        log.info("erased", turns=counts.turns, feedback=counts.feedback, events=counts.events)
+        return Forgotten(
+            turns=counts.turns, feedback=counts.feedback, events=counts.events, effects=tuple(effects)
+        )
 
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
         return bool(await self._database.run(sql.IS_DELETED, {**key_of(channel), "of_message": message_id}))

@@ -67,5 +67,20 @@ class InMemoryFeedbackStore:
             for key in [key for key in stored if key[0] == turn_id]:
                 del stored[key]
 
+    def keys(self, platform: str, workspace: str, *, author: str | None = None) -> set[Key]:
+        """What was rated in a workspace, by one author or by all."""
+        return {
+            key
+            for key, one in self._standing.items()
+            if (one.platform, one.workspace) == (platform, workspace) and author in (None, one.author)
+        }
+
+    def drop(self, keys: set[Key]) -> None:
+        """Forget these ratings; their turns stay."""
+        self._untraced = [key for key in self._untraced if key not in keys]
+        for stored in (self._marks, self._standing):
+            for key in keys & set(stored):
+                del stored[key]
+
     def is_forgotten(self, turn_id: UUID) -> bool:
         return turn_id in self._forgotten

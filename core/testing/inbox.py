@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -155,6 +155,14 @@ class InMemoryInbox:
         if item is None:
             raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
         return item
+
+    def open_events(self, platform: str, workspace: str, matches: Callable[[Event], bool]) -> list[Item]:
+        """What waits or runs in a workspace, as far as it matches."""
+        return [
+            item
+            for item in self.items
+            if item.key[:2] == (platform, workspace) and item.event is not None and matches(item.event)
+        ]
 
     def cancel(self, channel: Channel, message_id: str) -> None:
         """End what waits or runs because of a message that was deleted."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from core.messages import Channel, Thread, Turn, turn_id_of
-from core.ports import Claim, Effect, Recollection
+from core.messages import (
+    Channel,
+    Event,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    Thread,
+    Turn,
+    turn_id_of,
+)
+from core.ports import Claim, Effect, Forgotten, Recollection
 from core.testing.feedback import InMemoryFeedbackStore
-from core.testing.inbox import InMemoryInbox
+from core.testing.inbox import InMemoryInbox, Item
 from core.testing.outbox import InMemoryOutbox
 
 Key = tuple[str, str, str, str]
@@ -87,6 +96,61 @@ class InMemoryTurnStore:
         self._feedback.forget_turn(turn_id)
         return self._outbox.forget_turn(turn_id)
 
+    async def forget_author(self, platform: str, workspace: str, author: str) -> Forgotten:
+        turns = [turn for turn in self._in(platform, workspace) if turn.author.id == author]
+        events = self._inbox.open_events(platform, workspace, lambda event: author_of(event) == author)
+        rated = self._feedback.keys(platform, workspace, author=author)
+        return await self._erase(turns, events, rated)
+
+    async def forget_thread(self, thread: Thread) -> Forgotten:
+        place = thread.channel
+        turns = [t for t in self._in(place.platform, place.workspace) if t.thread.key == thread.key]
+        events = self._inbox.open_events(
+            place.platform,
+            place.workspace,
+            lambda event: (
+                isinstance(event, MessagePosted | MessageEdited) and event.message.thread.key == thread.key
+            ),
+        )
+        forgotten = await self._erase(turns, events, set())
+        self._summaries.pop(thread.key, None)
+        return forgotten
+
+    async def forget_workspace(self, platform: str, workspace: str) -> Forgotten:
+        events = self._inbox.open_events(platform, workspace, lambda event: True)
+        rated = self._feedback.keys(platform, workspace)
+        forgotten = await self._erase(self._in(platform, workspace), events, rated)
+        self._summaries = {
+            key: value for key, value in self._summaries.items() if key[:2] != (platform, workspace)
+        }
+        return forgotten
+
+    def _in(self, platform: str, workspace: str) -> list[Turn]:
+        turns = [turn for _, turn in self._turns.values()]
+        return [
+            t for t in turns if (t.thread.channel.platform, t.thread.channel.workspace) == (platform, workspace)
+        ]
+
+    async def _erase(
+        self, turns: Sequence[Turn], items: Sequence[Item], rated: set[tuple[UUID, str]]
+    ) -> Forgotten:
+        ratings = {(one.turn_id, one.author) for turn in turns for one in await self._feedback.of_turn(turn.id)}
+        messages = {(turn.thread.channel, turn.question_message_id) for turn in turns}
+        for item in items:
+            if isinstance(item.event, MessagePosted | MessageEdited):
+                messages.add((item.event.message.thread.channel, item.event.message.id))
+        effects: list[Effect] = []
+        for channel, message_id in messages:
+            effects += await self.forget_message(channel, message_id)
+        for item in items:
+            if item.event is not None:
+                item.end("cancelled", "erased")
+                item.fence += 1
+        self._feedback.drop(rated)
+        return Forgotten(
+            turns=len(turns), feedback=len(ratings | rated), events=len(items), effects=tuple(effects)
+        )
+
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
         return self._feedback.is_forgotten(turn_id_of(channel, message_id))
 
@@ -101,3 +165,10 @@ class InMemoryTurnStore:
             for position, turn in stored
             if turn.thread.key == thread.key and turn.outcome in ("answered", "abstained")
         ]
+
+
+def author_of(event: Event) -> str | None:
+    """Who said or rated; a deletion has no author."""
+    if isinstance(event, MessageDeleted):
+        return None
+    return event.message.author.id if isinstance(event, MessagePosted | MessageEdited) else event.author.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from fastapi import Request, Response
@@ -39,7 +41,7 @@ async def test_every_route_is_listed_as_public_shell_or_guarded() -> None:
         assert {path for path in paths - {"/static"} if access_of(path) == "guarded"} == GUARDED
 
 
-def flatten(routes: list[object]) -> list[object]:
+def flatten(routes: Sequence[object]) -> list[object]:
     """Included routers keep their routes to themselves."""
     found: list[object] = []
     for route in routes:
