@@ -35,16 +35,16 @@ class Database:
 
     def __init__(self, url: str, *, ingress_connections: int = 4, worker_connections: int = 12) -> None:
         self.url = parse_database_url(url)
-        self.ingress = self._pool(ingress_connections)
-        self.workers = self._pool(worker_connections)
-        self._single = {
-            pool: pool.execution_options(isolation_level="AUTOCOMMIT")
-            for pool in (self.ingress, self.workers)
-        }
+        self._single = tuple(self._pool(size) for size in (ingress_connections, worker_connections))
+        # Views of the same pools. Single statements skip BEGIN and COMMIT, and the cost of switching.
+        self.ingress, self.workers = (
+            pool.execution_options(isolation_level="READ COMMITTED") for pool in self._single
+        )
 
     def _pool(self, size: int) -> AsyncEngine:
         return create_async_engine(
             self.url,
+            isolation_level="AUTOCOMMIT",
             pool_size=size,
             max_overflow=0,
             pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
@@ -72,7 +72,7 @@ class Database:
         Repeated once after a lost connection or a conflict, so it must bear being done twice.
         Raises StorageUnavailableError.
         """
-        engine = self._single[pool or self.workers]
+        engine = self._single[0 if pool is self.ingress else 1]
         with outages_named():
             for attempt in range(1, ATTEMPTS + 1):
                 try:
@@ -87,13 +87,13 @@ class Database:
         raise AssertionError("unreachable")
 
     @asynccontextmanager
-    async def transaction(self, *, pool: AsyncEngine | None = None) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Several statements that hold together. Keep it short: never across a model call.
 
         Raises StorageUnavailableError.
         """
         with outages_named():
-            async with (pool or self.workers).begin() as connection:
+            async with self.workers.begin() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -119,7 +119,7 @@ class Database:
     async def ping(self) -> None:
         """Raises SettingsError if DATABASE_URL is wrong, StorageUnavailableError if nobody answers."""
         with outages_named(), wrong_settings_named(name_server(self.url)):
-            async with self._single[self.workers].connect() as connection:
+            async with self._single[1].connect() as connection:
                 await connection.execute(text("select 1"))
 
     async def require_pgvector(self) -> str:

@@ -6,7 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Row, Text, Uuid, bindparam, case, column, func, select, true, update
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    Row,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from core.errors import LeaseLostError, StorageError
@@ -39,7 +53,7 @@ _incoming = (
 _insert = insert(OutboxRow).from_select(
     [name.name for name in _incoming.c], select(_incoming).select_from(_incoming.join(HELD_CLAIM, true()))
 )
-_is_over = OutboxRow.state.in_(("sent", "removed"))
+_is_over = or_(OutboxRow.state == "sent", OutboxRow.state == "removed")
 PLAN = _insert.on_conflict_do_update(
     index_elements=[OutboxRow.id],
     set_={

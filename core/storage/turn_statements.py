@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    String,
     Text,
     Uuid,
     and_,
@@ -39,7 +40,7 @@ from core.storage.tables import (
 
 PAGE = 200
 KEY = ("in_platform", "in_workspace", "in_channel", "in_thread")
-REMEMBERED = ("answered", "abstained")
+REMEMBERED = [literal_column(name, String) for name in ("'answered'", "'abstained'")]
 """Outcomes that are part of what was said; a notice about a failure is not."""
 
 
@@ -189,7 +190,7 @@ IS_TURN_DELETED = select(literal(1)).where(MessageTombstoneRow.turn_id == _the_t
 CANCEL = (
     update(InboxRow)
     .where(
-        InboxRow.kind.in_(("message_posted", "message_edited")),
+        InboxRow.kind != "message_deleted",
         # Finished items hold no event any more. The two arms let the partial indexes answer.
         or_(
             InboxRow.state.in_((QUEUED, RUNNING)) & and_(*_the_message),
