@@ -26,7 +26,7 @@ from bot.adapter import (
 )
 from bot.discord import render
 from bot.discord.commands import InteractionHandle, parse_handle
-from bot.discord.errors import TokenExpiredError, speaking_adapter_errors
+from bot.discord.errors import NotAcknowledgedError, TokenExpiredError, speaking_adapter_errors
 from bot.discord.events import PLATFORM, Place, parse_history, parse_reply_reference
 from bot.discord.gateway import DiscordClient, use_addresses
 from bot.discord.receiving import EventReceiver
@@ -49,15 +49,17 @@ log = structlog.get_logger(__name__)
 
 
 class DiscordAdapter:
-    """Implements bot.adapter.Adapter."""
+    """Implements bot.adapter.Adapter. `longest_silence_seconds`: how much later than a heartbeat the gateway
+    may speak and still count as alive."""
 
-    def __init__(self, settings: DiscordSettings) -> None:
+    def __init__(self, settings: DiscordSettings, *, longest_silence_seconds: float = 15.0) -> None:
         if settings.discord_token is None:
             raise SettingsError(
                 "DISCORD_TOKEN", "is not set.", "Copy it from the Bot page of your application."
             )
         self._token = settings.discord_token
         self._settings = settings
+        self._longest_silence_seconds = longest_silence_seconds
         self._ratings = parse_emoji_ratings(settings.feedback_emoji)
         self._client = DiscordClient()
         self._channels = ChannelCalls(self._client)
@@ -106,7 +108,7 @@ class DiscordAdapter:
             and self._connection is not None
             and not self._connection.done()
             and self._client.is_ready()
-            and self._receiver.is_alive()
+            and self._receiver.is_alive(self._longest_silence_seconds)
         )
 
     async def aclose(self) -> None:
@@ -218,7 +220,7 @@ class DiscordAdapter:
         while True:
             try:
                 return await self._interactions.edit_original(handle, rendered.body)
-            except TokenExpiredError:
+            except NotAcknowledgedError:
                 if (datetime.now(UTC) - handle.began_at).total_seconds() > ACKNOWLEDGED_WITHIN_SECONDS:
                     raise
             await asyncio.sleep(0.1)

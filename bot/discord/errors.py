@@ -27,6 +27,10 @@ class TokenExpiredError(AdapterError):
     """A command can no longer be answered through its token; stays inside this room."""
 
 
+class NotAcknowledgedError(TokenExpiredError):
+    """The command was not acknowledged, yet or at all."""
+
+
 @contextmanager
 def speaking_adapter_errors(*, posting: bool = False) -> Iterator[None]:
     """Raises AdapterError for everything the library raises. `posting`: a lost reply may hide a success."""

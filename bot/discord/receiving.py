@@ -40,7 +40,6 @@ ATTEMPTS = 5
 ACKNOWLEDGE_WITHIN_SECONDS = 2.0
 """A command must be acknowledged within 3 seconds; what is not stored by then is refused aloud."""
 REMEMBERED_ROOTS = 10_000
-SILENCE_SECONDS = 15.0
 DEFAULT_HEARTBEAT_SECONDS = 41.25
 
 log = structlog.get_logger(__name__)
@@ -74,9 +73,9 @@ class EventReceiver:
         self._storing: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 
-    def is_alive(self) -> bool:
+    def is_alive(self, longest_silence_seconds: float) -> bool:
         """Whether the gateway spoke lately: it answers every heartbeat, however quiet the channels are."""
-        return time.monotonic() - self._last_frame_at < self._heartbeat_seconds + SILENCE_SECONDS
+        return time.monotonic() - self._last_frame_at < self._heartbeat_seconds + longest_silence_seconds
 
     async def drain(self, timeout_seconds: float) -> None:
         """Let what is being stored be stored; whatever waits for a lost store is given up."""

@@ -17,12 +17,18 @@ import aiohttp
 import discord
 from discord.http import Route
 
-from bot.adapter import AdapterError, ForbiddenError, RateLimitedError, UnavailableError
+from bot.adapter import (
+    AdapterError,
+    ForbiddenError,
+    RateLimitedError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from bot.discord.commands import InteractionHandle
-from bot.discord.errors import TokenExpiredError, adapter_error, speaking_adapter_errors
+from bot.discord.errors import NotAcknowledgedError, TokenExpiredError, adapter_error, speaking_adapter_errors
 from bot.discord.render import NO_MENTIONS, SUPPRESS_EMBEDS
 
-INVALID_TOKEN_CODES = frozenset({10015, 50027})  # unknown webhook, invalid webhook token
+UNKNOWN_WEBHOOK = 10015
 EPHEMERAL = 1 << 6
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=20)
 IDEMPOTENT_ATTEMPTS = 3
@@ -45,13 +51,18 @@ class ChannelCalls:
     async def create_message(
         self, channel_id: str, body: Mapping[str, Any], *, nonce: str, reference: str | None
     ) -> str:
-        """Post; returns the message id. The same nonce within a few minutes returns the same message."""
+        """Post; returns the message id. The same nonce within a few minutes gives the same message, which
+        then takes the new text."""
         payload = {**_safe(body), "nonce": nonce, "enforce_nonce": True}
         if reference is not None:
             payload["message_reference"] = {"message_id": reference, "fail_if_not_exists": False}
         route = Route("POST", "/channels/{channel_id}/messages", channel_id=channel_id)
         with speaking_adapter_errors(posting=True):
-            return str((await self._client.http.request(route, json=payload))["id"])
+            message = cast(Json, await self._client.http.request(route, json=payload))
+        message_id = str(message["id"])
+        if str(message.get("content", "")).strip() != str(body.get("content", "")).strip():
+            await self.edit_message(channel_id, message_id, body)
+        return message_id
 
     async def edit_message(self, channel_id: str, message_id: str, body: Mapping[str, Any]) -> None:
         with speaking_adapter_errors():
@@ -139,10 +150,13 @@ class InteractionCalls:
 
 def _error(status: int, answer: Json, *, posting: bool) -> AdapterError:
     code = int(answer.get("code", 0))
-    if code in INVALID_TOKEN_CODES or status == 401:
-        return TokenExpiredError(f"HTTP {status}, code {code}")
+    if code == UNKNOWN_WEBHOOK:
+        return NotAcknowledgedError(f"HTTP {status}, code {code}")
     error = adapter_error(status, code, posting=posting, retry_after_seconds=answer.get("retry_after"))
-    return TokenExpiredError(str(error)) if isinstance(error, ForbiddenError) and status == 404 else error
+    if isinstance(error, ForbiddenError | UnauthorizedError):
+        # The token of a command says nothing about the bot's own.
+        return TokenExpiredError(str(error))
+    return error
 
 
 def _message_route(method: str, channel_id: str, message_id: str) -> Route:

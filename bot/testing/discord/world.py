@@ -144,7 +144,7 @@ class World:
         return {
             "id": self.guild_id,
             "name": "Loopback",
-            "owner_id": self.guild_id,
+            "owner_id": self.user("owner")["id"],
             "member_count": len(self.users),
             "roles": [
                 {"id": self.guild_id, "name": "@everyone", "permissions": str(everyone), "position": 0},
