@@ -13,6 +13,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     delete,
     extract,
     func,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, insert
@@ -39,6 +41,14 @@ DONE: ColumnElement[str] = literal_column("'done'", String)
 
 LEASE_END = func.now() + bindparam("lease", type_=INTERVAL)
 FREE = {"lease_until": None}
+NEXT_FENCE = func.greatest(
+    InboxRow.fence + 1, cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+)
+"""Grows, and by the clock: never given out twice, even if the server dies and forgets the last claims."""
+FLUSHED_LATER: ColumnElement[str] = func.set_config("synchronous_commit", "off", true()).label("flushed")
+"""To return from a statement whose loss, should the server die within the second, only repeats work: its
+commit does not wait for the disk. What must hold before somebody sees it (the event that we acknowledge,
+the effect that we are about to post) waits, and takes everything before it along."""
 
 PUT = insert(InboxRow).on_conflict_do_nothing().returning(InboxRow.id)
 
@@ -75,10 +85,15 @@ def _claim(*conditions: ColumnElement[bool]) -> Update:
     return (
         update(InboxRow)
         .where(InboxRow.id == head.c.id)
-        .values(
-            state=RUNNING, attempts=InboxRow.attempts + 1, fence=InboxRow.fence + 1, lease_until=LEASE_END
+        .values(state=RUNNING, attempts=InboxRow.attempts + 1, fence=NEXT_FENCE, lease_until=LEASE_END)
+        .returning(
+            InboxRow.id,
+            InboxRow.event,
+            InboxRow.attempts,
+            InboxRow.fence,
+            InboxRow.received_at,
+            FLUSHED_LATER,
         )
-        .returning(InboxRow.id, InboxRow.event, InboxRow.attempts, InboxRow.fence, InboxRow.received_at)
     )
 
 
@@ -109,7 +124,7 @@ FINISH = (
         finished_at=func.now(),
         **FREE,
     )
-    .returning(InboxRow.id)
+    .returning(InboxRow.id, FLUSHED_LATER)
 )
 
 RETRY = (
@@ -121,7 +136,7 @@ RETRY = (
         reason=bindparam("why"),
         **FREE,
     )
-    .returning(InboxRow.id)
+    .returning(InboxRow.id, FLUSHED_LATER)
 )
 
 PARK = update(InboxRow).where(HELD).values(state=PARKED, reason=bindparam("why"), **FREE)
@@ -133,7 +148,7 @@ _CLAIMS = (
 )
 _ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence, InboxRow.state == RUNNING)
 
-RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id)
+RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id, FLUSHED_LATER)
 RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, attempts=InboxRow.attempts - 1, **FREE)
 
 _expired = (

@@ -29,6 +29,7 @@ from core.ports import Claim, Effect, EffectState
 from core.storage.base import StorableText
 from core.storage.database import Database
 from core.storage.fencing import HELD_CLAIM, fence_of, require_held
+from core.storage.inbox_statements import FLUSHED_LATER
 from core.storage.tables import OutboxRow
 
 _incoming = (
@@ -54,15 +55,17 @@ _insert = insert(OutboxRow).from_select(
     [name.name for name in _incoming.c], select(_incoming).select_from(_incoming.join(HELD_CLAIM, true()))
 )
 _is_over = or_(OutboxRow.state == "sent", OutboxRow.state == "removed")
-PLAN = _insert.on_conflict_do_update(
+_plan = _insert.on_conflict_do_update(
     index_elements=[OutboxRow.id],
     set_={
         "body": case((_is_over, OutboxRow.body), else_=_insert.excluded.body),
         "changed_at": func.now(),
     },
-).returning(OutboxRow)
+)
+PLAN = _plan.returning(OutboxRow)
+PLAN_FLUSHED_LATER = _plan.returning(OutboxRow, FLUSHED_LATER)
 
-SET_STATE = (
+_set_state = (
     update(OutboxRow)
     .where(OutboxRow.id == bindparam("effect_id", type_=Uuid), select(HELD_CLAIM.c.id).exists())
     .values(
@@ -70,8 +73,9 @@ SET_STATE = (
         message_id=func.coalesce(OutboxRow.message_id, bindparam("known_id", type_=StorableText)),
         changed_at=func.now(),
     )
-    .returning(OutboxRow.id)
 )
+SET_STATE = _set_state.returning(OutboxRow.id)
+SET_STATE_FLUSHED_LATER = _set_state.returning(OutboxRow.id, FLUSHED_LATER)
 
 _in_channel = (
     OutboxRow.platform == bindparam("in_platform"),
@@ -108,7 +112,9 @@ class PostgresOutbox:
         if not effects:
             return []
         columns = [_columns_of(effect) for effect in effects]
-        rows = await self._database.run(PLAN, {**fence_of(claim), "effects": columns})
+        is_sending = any(effect.state != "planned" for effect in effects)
+        statement = PLAN if is_sending else PLAN_FLUSHED_LATER
+        rows = await self._database.run(statement, {**fence_of(claim), "effects": columns})
         if not rows:
             raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
         stored = {row.id: effect_of(row) for row in rows}
@@ -118,7 +124,9 @@ class PostgresOutbox:
         self, claim: Claim, effect_id: UUID, state: EffectState, message_id: str | None = None
     ) -> None:
         parameters = {"effect_id": effect_id, "new_state": state, "known_id": message_id}
-        if not await self._database.run(SET_STATE, {**fence_of(claim), **parameters}):
+        # Before a post it must be on disk that there may be one; afterwards the platform knows too.
+        statement = SET_STATE if state == "sending" else SET_STATE_FLUSHED_LATER
+        if not await self._database.run(statement, {**fence_of(claim), **parameters}):
             await require_held(self._database, claim)
             raise StorageError(f"there is no effect {effect_id}")
 

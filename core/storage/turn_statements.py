@@ -27,7 +27,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from core.storage.base import StorableText
 from core.storage.fencing import HELD_CLAIM
-from core.storage.inbox_statements import DONE, PARKED, QUEUED, RUNNING
+from core.storage.inbox_statements import DONE, FLUSHED_LATER, PARKED, QUEUED, RUNNING
 from core.storage.tables import (
     INSTANT,
     FeedbackRow,
@@ -82,7 +82,7 @@ _insert_turn = insert(TurnRow).from_select(
 RECORD = _insert_turn.on_conflict_do_update(
     index_elements=[TurnRow.id],
     set_={name: _insert_turn.excluded[name] for name in _TURN_COLUMNS if name != "id"},
-).returning(TurnRow.id)
+).returning(TurnRow.id, FLUSHED_LATER)
 
 GET = select(TurnRow.record).where(TurnRow.id == bindparam("of_turn", type_=Uuid))
 EXPORT = (
