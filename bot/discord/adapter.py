@@ -44,6 +44,7 @@ PAGES = 3
 PAGE = 100
 LONGEST_REPLY_CHAIN = 10
 LOADING = 1 << 7
+FEWEST_SESSIONS = 50
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,7 @@ class DiscordAdapter:
         self._receiver = EventReceiver(self._client, self._channels, sink, self._self_id, self._ratings)
         self._client.receiver = self._receiver
         await self._publish_commands()
+        await self._check_session_budget()
         self._connection = asyncio.create_task(self._client.connect())
         ready = asyncio.create_task(self._client.wait_until_ready())
         await asyncio.wait({self._connection, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,6 +129,18 @@ class DiscordAdapter:
         except AdapterError as error:
             # Mentions and DMs work without commands.
             log.warning("commands_not_published", error=type(error).__name__)
+
+    async def _check_session_budget(self) -> None:
+        """Discord resets a token that begins 1,000 sessions in a day; a crash loop must stop well before."""
+        with speaking_adapter_errors():
+            _, _, limit = await self._client.http.get_bot_gateway()
+        if limit["remaining"] < FEWEST_SESSIONS:
+            log.error("discord_sessions_used_up", remaining=limit["remaining"])
+            raise SettingsError(
+                "DISCORD_TOKEN",
+                f"only {limit['remaining']} gateway sessions are left for today.",
+                "Find out what restarts Threadlore again and again, stop it, and start it tomorrow.",
+            )
 
     @property
     def _self_id(self) -> str:

@@ -41,6 +41,8 @@ ACKNOWLEDGE_WITHIN_SECONDS = 2.0
 """A command must be acknowledged within 3 seconds; what is not stored by then is refused aloud."""
 REMEMBERED_ROOTS = 10_000
 DEFAULT_HEARTBEAT_SECONDS = 41.25
+GUILD_WAIT_SECONDS = 5.0
+GUILD_POLL_SECONDS = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,12 @@ class EventReceiver:
             self._heartbeat_seconds = payload["heartbeat_interval"] / 1000
         elif name == "READY":
             self._session_id = str(payload["session_id"])
-        elif name in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
+        elif name is not None and name.startswith("MESSAGE_"):
+            await self._wait_for_guild(payload)
+            await self._take_message_frame(name, payload, content["s"])
+
+    async def _take_message_frame(self, name: str, payload: dict[str, Any], sequence: int) -> None:
+        if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
             if event := await self._read_message(name, payload):
                 self._put(event)
         elif name in ("MESSAGE_DELETE", "MESSAGE_DELETE_BULK"):
@@ -106,7 +113,7 @@ class EventReceiver:
                 self._self_id,
                 self._ratings,
                 removed=name.endswith("REMOVE"),
-                delivery_id=f"reaction/{self._session_id}/{content['s']}",
+                delivery_id=f"reaction/{self._session_id}/{sequence}",
                 at=datetime.now(UTC),
             )
             if mark is not None:
@@ -126,6 +133,15 @@ class EventReceiver:
         if event is not None and event.message.thread.id == event.message.id:
             self._remember_root(event.message.id, event.message.id)
         return event
+
+    async def _wait_for_guild(self, payload: Mapping[str, Any]) -> None:
+        """Right after connecting, messages may come before the library knows their channel."""
+        guild_id = payload.get("guild_id")
+        for _ in range(int(GUILD_WAIT_SECONDS / GUILD_POLL_SECONDS)):
+            guild = self._client.get_guild(int(guild_id)) if guild_id else None
+            if guild is None or not guild.unavailable:
+                return
+            await asyncio.sleep(GUILD_POLL_SECONDS)
 
     async def _referenced(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
         reference = payload.get("message_reference") or {}

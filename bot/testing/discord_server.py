@@ -46,7 +46,7 @@ class DiscordServer:
         app.router.add_get("/gateway-socket/", self.gateway.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
         port = self._runner.addresses[0][1]
         self.api_url = f"http://127.0.0.1:{port}{PREFIX}"
         self.gateway_url = self.gateway.url = f"ws://127.0.0.1:{port}/gateway-socket"

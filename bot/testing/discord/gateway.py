@@ -57,6 +57,7 @@ class Gateway:
         self.resumes = 0
         self.message_content_allowed = True
         self.heartbeats_answered = True
+        self.guild_is_late = False
         self._sockets: set[web.WebSocketResponse] = set()
 
     def dispatch(self, name: str, data: Json) -> None:
@@ -125,8 +126,13 @@ class Gateway:
                 "application": {"id": world.application_id, "flags": 0},
             },
         )
-        session.dispatch("GUILD_CREATE", world.guild())
+        if not self.guild_is_late:
+            session.dispatch("GUILD_CREATE", world.guild())
         return session
+
+    def send_guild(self) -> None:
+        """What a session gets right after READY, unless `guild_is_late`."""
+        self.dispatch("GUILD_CREATE", self._world.guild())
 
     def _resume(self, data: Json, outbox: asyncio.Queue[str]) -> Session | None:
         session = self.sessions.get(data["session_id"])

@@ -47,6 +47,7 @@ class RestApi:
         self.forbidden_channels: set[str] = set()
         self.typing: list[str] = []
         self.token_seconds = TOKEN_SECONDS
+        self.session_limit = 1000
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         add = router.add_route
@@ -110,7 +111,8 @@ class RestApi:
         )
 
     async def _gateway_bot(self, request: web.Request) -> web.Response:
-        limit = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+        remaining = self.session_limit - self._gateway.identifies
+        limit = {"total": 1000, "remaining": remaining, "reset_after": 0, "max_concurrency": 1}
         return answer({"url": self._gateway.url, "shards": 1, "session_start_limit": limit})
 
     async def _put_commands(self, request: web.Request) -> web.Response:

@@ -292,3 +292,28 @@ async def test_a_hundred_questions_at_once_all_arrive(harness: DiscordHarness) -
     ids = {harness.server.mention(f"user{n}", f"question {n}") for n in range(100)}
     events = await harness.log.several(100, (MessagePosted,))
     assert {event.message.id for event in events} == ids
+
+
+async def test_a_message_that_comes_before_its_server_is_known_waits_for_it() -> None:
+    async with DiscordServer() as server:
+        server.gateway.guild_is_late = True
+        log = EventLog()
+        adapter = DiscordAdapter(settings_for(server))
+        await adapter.start(log.take)
+        thread = server.world.add_thread(server.general, "talk")
+        server.post_message("alice", "and now?", channel=thread)
+        server.gateway.send_guild()
+        event = await log.next(MessagePosted)
+        assert event.message.thread.id == thread
+        assert not event.message.thread.channel.private
+        await adapter.aclose()
+
+
+async def test_a_crash_loop_stops_before_the_sessions_are_used_up() -> None:
+    async with DiscordServer() as server:
+        server.rest.session_limit = 40
+        adapter = DiscordAdapter(settings_for(server))
+        with pytest.raises(SettingsError, match="40 gateway sessions"):
+            await adapter.start(EventLog().take)
+        assert server.gateway.identifies == 0
+        await adapter.aclose()
