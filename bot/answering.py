@@ -89,7 +89,7 @@ class Answering:
     ) -> Ended:
         turn_id = turn_id_for(message)
         adapter = self._adapters[message.thread.channel.platform]
-        fresh = claim.fence == 1 and not replaces  # nobody has worked on it before us
+        fresh = claim.attempts == 1 and not replaces  # nobody has worked on it before us
         reply = Reply(
             adapter, self._outbox, self._metrics, claim, target, turn_id, fresh=fresh, replaces=replaces
         )

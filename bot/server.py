@@ -12,8 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import structlog
 import uvicorn
 
-from bot.adapter import Adapter, AdapterError
 from bot.about import build_about, describe
+from bot.adapter import Adapter, AdapterError
 from bot.bootstrap import Application, knowledge_locations, open_application
 from bot.upkeep import KnowledgeUpkeep
 from bot.web.adapter import WebAdapter

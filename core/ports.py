@@ -80,7 +80,7 @@ class Inbox(Protocol):
         ...
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Put items back at once, uncounted: this worker is leaving. Lost leases are passed over."""
+        """Put items back at once: this worker is leaving. No crash is counted; lost leases are passed over."""
         ...
 
     async def sweep(self, *, crashes_before_parking: int = 3) -> int:

@@ -149,7 +149,7 @@ _CLAIMS = (
 _ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence, InboxRow.state == RUNNING)
 
 RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id, FLUSHED_LATER)
-RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, attempts=InboxRow.attempts - 1, **FREE)
+RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, **FREE)
 
 _expired = (
     select(InboxRow.id)

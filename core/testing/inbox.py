@@ -111,7 +111,6 @@ class InMemoryInbox:
         for claim in claims:
             if (item := self.held(claim)) is not None:
                 item.state = "queued"
-                item.attempts -= 1
         self._something.set()
 
     async def sweep(self, *, crashes_before_parking: int = 3) -> int:
