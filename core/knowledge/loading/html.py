@@ -26,7 +26,7 @@ _INVISIBLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?:[;\s]|$)"
 )
 _PERMALINK = {"¶", "#", "§", "🔗", "\uf0c1"}
-MAX_DEPTH = 200
+MAX_DEPTH = 100
 
 
 def extract_html(data: bytes, charset: str | None) -> Extract:
@@ -36,10 +36,22 @@ def extract_html(data: bytes, charset: str | None) -> Extract:
     _drop_boilerplate(soup)
     root = soup.find("main") or soup.find(role="main") or _only_article(soup) or soup.body or soup
     assert isinstance(root, Tag)  # noqa: S101 - every alternative is one
+    if _is_too_deep(root):
+        return Extract(root.get_text("\n"), title)
     if title is None or not title.strip():
         heading = root.find(["h1", "h2"])
         title = heading.get_text() if heading else None
     return Extract(render_markdown(root), title, "The page holds no text outside of its menus and scripts.")
+
+
+def _is_too_deep(root: Tag) -> bool:
+    """No page for people is nested like that, and walking it would exhaust the stack."""
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for tag in level for child in tag.children if isinstance(child, Tag)]
+        if not level:
+            return False
+    return True
 
 
 def _only_article(soup: BeautifulSoup) -> Tag | None:
@@ -73,17 +85,17 @@ def _is_hidden(tag: Tag) -> bool:
 
 def render_markdown(root: Tag) -> str:
     """The blocks below the tag, one blank line between them."""
-    blocks = [block for block in _blocks(root, 0) if block.strip()]
+    blocks = [block for block in _blocks(root) if block.strip()]
     return clean_text("\n\n".join(blocks)).strip("\n")
 
 
-def _blocks(tag: Tag, depth: int) -> Iterator[str]:
+def _blocks(tag: Tag) -> Iterator[str]:
     inline: list[str] = []
     for child in tag.children:
-        if isinstance(child, Tag) and (child.name in _BLOCKS or _holds_blocks(child)) and depth < MAX_DEPTH:
+        if isinstance(child, Tag) and (child.name in _BLOCKS or _holds_blocks(child)):
             yield _squeeze("".join(inline))
             inline = []
-            yield from _block(child, depth + 1)
+            yield from _block(child)
         else:
             inline.append(_inline(child))
     yield _squeeze("".join(inline))
@@ -93,22 +105,22 @@ def _holds_blocks(tag: Tag) -> bool:
     return tag.find(list(_BLOCKS)) is not None
 
 
-def _block(tag: Tag, depth: int) -> Iterator[str]:
+def _block(tag: Tag) -> Iterator[str]:
     if re.fullmatch("h[1-6]", tag.name):
         heading = " ".join(_squeeze(_inline_of(tag)).split())
         yield f"{'#' * int(tag.name[1])} {heading}" if heading else ""
     elif tag.name == "pre":
         yield _fence(tag)
     elif tag.name in ("ul", "ol"):
-        yield "\n".join(_items(tag, depth))
+        yield "\n".join(_items(tag))
     elif tag.name == "table":
-        yield from _table(tag, depth)
+        yield from _table(tag)
     elif tag.name == "blockquote":
-        yield "\n".join(f"> {line}" for block in _blocks(tag, depth) if block for line in block.split("\n"))
+        yield "\n".join(f"> {line}" for block in _blocks(tag) if block for line in block.split("\n"))
     elif tag.name == "dt":
         yield f"**{_squeeze(_inline_of(tag))}**"
     elif tag.name != "hr":
-        yield from _blocks(tag, depth)
+        yield from _blocks(tag)
 
 
 def _fence(tag: Tag) -> str:
@@ -122,15 +134,15 @@ def _fence(tag: Tag) -> str:
     return f"{'`' * marks}{language}\n{code}\n{'`' * marks}" if code.strip() else ""
 
 
-def _items(tag: Tag, depth: int) -> Iterator[str]:
+def _items(tag: Tag) -> Iterator[str]:
     for n, item in enumerate(tag.find_all("li", recursive=False), start=1):
-        blocks = [block for block in _blocks(item, depth + 1) if block.strip()]
+        blocks = [block for block in _blocks(item) if block.strip()]
         if blocks:
             mark = f"{n}. " if tag.name == "ol" else "- "
             yield mark + "\n".join(blocks).replace("\n", "\n" + " " * len(mark))
 
 
-def _table(tag: Tag, depth: int) -> Iterator[str]:
+def _table(tag: Tag) -> Iterator[str]:
     if caption := tag.find("caption"):
         yield _squeeze(_inline_of(caption))
         caption.decompose()
@@ -141,7 +153,7 @@ def _table(tag: Tag, depth: int) -> Iterator[str]:
         # A table of one column, or of tables, is layout.
         for row in cells:
             for cell in row:
-                yield from _blocks(cell, depth + 1)
+                yield from _blocks(cell)
         return
     lines = [[_cell(cell) for cell in row] for row in cells]
     yield render_table([line for line in lines if any(line)])
@@ -180,16 +192,12 @@ def _inline_tag(tag: Tag) -> str:
     if tag.name in ("code", "kbd", "samp", "tt"):
         code = " ".join(tag.get_text().split())
         return f"`{code}`" if code and "`" not in code else code
-    text = _inline_of(tag) if not tag.find(True) or _depth_of(tag) < MAX_DEPTH else tag.get_text(" ")
+    text = _inline_of(tag)
     if tag.name == "a":
         return _link(tag, text)
     mark = {"strong": "**", "b": "**", "em": "*", "i": "*"}.get(tag.name, "")
     inner = text.strip()
     return text.replace(inner, f"{mark}{inner}{mark}", 1) if mark and inner else text
-
-
-def _depth_of(tag: Tag) -> int:
-    return sum(1 for _ in tag.parents)
 
 
 def _link(tag: Tag, text: str) -> str:

@@ -71,7 +71,7 @@ def _looks_like_text(text: str) -> bool:
     """Whether control characters, which binary data is full of, are rare."""
     sample = text[:65_536]
     controls = sum(1 for character in sample if character < " " and character not in "\t\n\r\f\v\x1b")
-    return "\x00" not in sample and controls <= len(sample) // 50
+    return "\x00" not in sample and controls <= max(len(sample) // 50, 8)
 
 
 def extract_plain(data: bytes, charset: str | None) -> Extract:
