@@ -54,7 +54,7 @@ def make_pdf(*pages: str, title: str | None = None, password: str | None = None)
     return output.getvalue()
 
 
-def make_docx(fill: Callable[[docx.document.Document], None]) -> bytes:
+def make_docx(fill: Callable[[docx.document.Document], object]) -> bytes:
     document = docx.Document()
     fill(document)
     output = io.BytesIO()
@@ -246,7 +246,7 @@ def test_docx_that_cannot_be_read_says_why() -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("hello.txt", "no document")
-    whole = make_docx(lambda document: document.add_paragraph("Text") and None)
+    whole = make_docx(lambda document: document.add_paragraph("Text"))
 
     assert "DOCX" in reason_for(b"PK nonsense", "a.docx")
     assert "DOCX" in reason_for(archive.getvalue(), "a.docx")

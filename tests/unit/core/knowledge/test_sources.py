@@ -234,8 +234,8 @@ async def test_a_redirect_never_leads_to_another_private_address(site: Site) -> 
     for n, target in enumerate(targets):
         site.redirect(f"/{n}", target())
         assert "private network" in await reason_of(site.url(f"/{n}"))
-    for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
-        site.redirect("/scheme", target)
+    for url in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
+        site.redirect("/scheme", url)
         assert "http://" in await reason_of(site.url("/scheme"))
     assert "/secret" not in site.asked
 
