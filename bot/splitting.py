@@ -14,6 +14,7 @@ from dataclasses import dataclass
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
 _LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _HEADING = re.compile(r"^#{1,6}[ \t]")
+_LEAD_IN = re.compile(r"(?:#{1,6}[ \t].*|\*\*[^\n]*\*\*:?|(?![ \t]*(?:[-*+]|\d+[.)])[ \t])[^|\n].*:)\Z")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*(?=\s)|[。！？]")
 _WHITESPACE = re.compile(r"\s+")
 _INSEPARABLE = re.compile(r"!?\[[^\]\n]*\]\([^)\n]*\)|<https?://[^>\s]*>|`[^`\n]+`|\*\*[^*\n]+\*\*|\[\d+\]")
@@ -51,25 +52,36 @@ def split_markdown(text: str, limit: int) -> list[str]:
     if limit < 16:
         raise ValueError(f"a limit of {limit} characters leaves no room for text")
     parts: list[str] = []
-    current = ""
+    current, lead_in = "", 0
     for block in _blocks(text):
         separator = block.separator if current else ""
         whole = block.whole
+        if len(current) + len(separator) + len(whole) > limit:
+            is_oversize = len(whole) > limit
+            if not is_oversize or limit - len(current) - len(separator) < limit // 2:
+                # A heading goes along with what it leads to, if that leaves enough room.
+                carried = current[lead_in:] if lead_in else ""
+                needed = limit // 2 if is_oversize else len(whole)
+                if len(carried) + len(block.separator) + needed > limit:
+                    carried = ""
+                parts.append(current[:lead_in] if carried else current)
+                current, separator = carried, block.separator if carried else ""
+        lead_in = _lead_in(block, current, separator, lead_in)
         if len(current) + len(separator) + len(whole) <= limit:
             current += separator + whole
-        elif len(whole) <= limit:
-            parts.append(current)
-            current = whole
         else:
-            room = limit - len(current) - len(separator)
-            if room < limit // 2:
-                parts.append(current)
-                current, separator, room = "", "", limit
-            first, *others = _pieces(block, room, limit)
+            first, *others = _pieces(block, limit - len(current) - len(separator), limit)
             parts += [current + separator + first, *others]
             current = parts.pop()
     parts.append(current)
     return [part.strip("\n") for part in parts if part.strip()]
+
+
+def _lead_in(block: _Block, current: str, separator: str, before: int) -> int:
+    """Where in the part a heading, or a line that announces a list, begins that ends it; 0 for none."""
+    if block.fence is not None or not _LEAD_IN.match(block.text):
+        return 0
+    return before or len(current) + len(separator)
 
 
 def _blocks(text: str) -> Iterator[_Block]:

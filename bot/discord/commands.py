@@ -57,12 +57,16 @@ def parse_handle(reply_handle: str | None) -> InteractionHandle | None:
 
 
 def parse_command(payload: Payload, place: Place, self_id: str) -> MessagePosted | None:
-    """INTERACTION_CREATE of /ask. The command's own id stands for the message and, in a channel, the Thread."""
+    """INTERACTION_CREATE of /ask. The command's own id stands for the message and, in a channel, the Thread.
+
+    What only the asker sees is a Thread of its own everywhere: nobody else may come upon it in a memory.
+    """
     options: dict[str, Any] = {o["name"]: o.get("value") for o in payload["data"].get("options", ())}
     if payload["data"].get("name") != "ask":
         return None
     channel = parse_channel(payload, place)
-    is_thread = place.is_thread or payload.get("guild_id") is None
+    is_private = bool(options.get("private"))
+    is_thread = payload.get("guild_id") is None or (place.is_thread and not is_private)
     id_ = str(payload["id"])
     handle = InteractionHandle(
         application_id=str(payload["application_id"]), interaction_id=id_, token=str(payload["token"])
@@ -77,6 +81,6 @@ def parse_command(payload: Payload, place: Place, self_id: str) -> MessagePosted
             at=moment_of(id_),
         ),
         addressing="command",
-        only_author_sees=bool(options.get("private")),
+        only_author_sees=is_private,
         reply_handle=handle.model_dump_json(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -143,6 +144,42 @@ async def test_a_server_that_is_away_is_unavailable(harness: DiscordHarness) -> 
     harness.server.fail(Fault(POST, status=None))
     with pytest.raises(UnavailableError):
         await answered(harness, question)
+
+
+@pytest.mark.parametrize("where", ["channel", "thread", "dm", "command"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(".", status=None, accepted=True),
+        Fault(".", status=None),
+        Fault(".", status=503, accepted=True),
+        Fault(".", status=503),
+    ],
+    ids=["reset after", "reset before", "503 after", "503 before"],
+)
+async def test_whatever_is_lost_on_the_way_the_message_shows_once(
+    harness: DiscordHarness, where: str, fault: Fault
+) -> None:
+    server = harness.server
+    channel = {"thread": lambda: server.create_thread("talk"), "dm": lambda: server.dm_channel("alice")}
+    if where == "command":
+        question = await commanded(harness)
+    else:
+        place = channel.get(where, lambda: server.general)()
+        id_ = server.mention("alice", "What?", channel=place)
+        question = await harness.log.next(MessagePosted, lambda e: e.message.id == id_)
+    delivery = delivery_of(question, harness.sender.render_notice("Once."))
+    route = "^PATCH /webhooks/" if where == "command" else POST
+    server.fail(replace(fault, route=route))
+    try:
+        await harness.sender.post(delivery)
+    except UnavailableError:
+        found = await harness.sender.find_posted(delivery)
+        if found is None:
+            await harness.sender.post(delivery)
+        else:
+            await harness.sender.edit(delivery, found)
+    assert [shown.text for shown in harness.shown()] == ["Once."]
 
 
 # --- commands ----------------------------------------------------------------------------------------

@@ -81,6 +81,22 @@ def test_a_table_that_fits_moves_to_the_next_part_whole() -> None:
     ]
 
 
+@pytest.mark.parametrize("lead_in", ["## Steps", "**Sources**", "Do this:"])
+def test_a_heading_stays_with_what_it_leads_to(lead_in: str) -> None:
+    parts = split_markdown(
+        f"A paragraph of some length before it.\n\n{lead_in}\n1. the first of the items", 60
+    )
+    assert parts == ["A paragraph of some length before it.", f"{lead_in}\n1. the first of the items"]
+
+
+def test_a_heading_stays_with_the_beginning_of_a_long_block() -> None:
+    parts = split_markdown(
+        "Some more words stand before it.\n\n## Code\n```py\n" + "x = 1\n" * 30 + "```", 60
+    )
+    assert parts[0] == "Some more words stand before it."
+    assert parts[1].startswith("## Code\n```py\nx = 1")
+
+
 def test_a_code_block_is_closed_and_opened_again_with_its_language() -> None:
     lines = [f"value_{n} = {n}" for n in range(20)]
     parts = split_markdown("```python title=x\n" + "\n".join(lines) + "\n```\nAfter.", 100)

@@ -52,10 +52,12 @@ def test_a_command_in_a_thread_or_dm_belongs_to_it(changes: dict[str, Any], plac
     assert event.message.thread.id == "91"
 
 
-def test_a_private_command_is_for_the_asker_alone() -> None:
-    event = parse_command(command(QUESTION, {"name": "private", "type": 5, "value": True}), Place(), "1")
+@pytest.mark.parametrize("place", [Place(), Place(is_thread=True)])
+def test_a_private_command_is_for_the_asker_alone_and_in_no_memory_of_others(place: Place) -> None:
+    event = parse_command(command(QUESTION, {"name": "private", "type": 5, "value": True}), place, "1")
     assert event is not None
     assert event.only_author_sees
+    assert event.message.thread.id == ID
 
 
 def test_other_commands_are_no_questions() -> None:
