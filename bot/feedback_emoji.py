@@ -41,7 +41,11 @@ def parse_emoji_ratings(text: str | None) -> Mapping[str, Rating]:
         if not entry.strip():
             continue
         name, equals, value = entry.rpartition("=")
-        if not equals or not emoji_name(name) or value.strip() not in {"1", "+1", "-1", "0"}:
+        if (
+            not equals
+            or not re.fullmatch(r"[^\s=;]+", emoji_name(name))
+            or value.strip() not in {"1", "+1", "-1", "0"}
+        ):
             raise SettingsError(
                 "FEEDBACK_EMOJI", f"{entry.strip()!r} does not map an emoji to a rating.", _REMEDY
             )

@@ -7,7 +7,7 @@ or characters that people cannot see. Pure functions; each platform's render mod
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from core.messages import Answer
@@ -40,6 +40,7 @@ _FENCE = re.compile(
 )
 _UNSURE = re.compile(r"~~~|^[ \t]*<|<!--|\\`|``", re.MULTILINE)
 _INLINE_CODE = re.compile(r"`[^`\n]+`")
+_WEB_SCHEME = re.compile(r"https?:/+", re.IGNORECASE)
 _END_OF_SENTENCE = ".,;:!?*_~"
 
 
@@ -68,12 +69,15 @@ def allowed_links(text: str, answer: Answer) -> str:
     if "](" not in text and "://" not in text and "]:" not in text and "." not in text:
         return text
     hosts = source_hosts(answer)
+    regions = _code_regions(text)
+    # Where backticks do not pair up for sure, ours could end code instead of beginning it.
+    show = _without_address if "`" in _cut(text, regions) else _as_code
     parts: list[str] = []
     end = 0
-    for start, stop in _code_regions(text):
-        parts += (_limit_links(text[end:start], hosts), text[start:stop])
+    for start, stop in regions:
+        parts += (_limit_links(text[end:start], hosts, show), text[start:stop])
         end = stop
-    parts.append(_limit_links(text[end:], hosts))
+    parts.append(_limit_links(text[end:], hosts, show))
     return "".join(parts)
 
 
@@ -91,6 +95,11 @@ def _host(url: str) -> str | None:
     if not re.fullmatch(r"[a-z0-9.\-]+", parts.hostname):
         return None
     return parts.hostname if port is None else f"{parts.hostname}:{port}"
+
+
+def _is_allowed(url: str, hosts: Collection[str]) -> bool:
+    """On a cited host, and not the kind of address there that leads on to another one."""
+    return url.count("://") == 1 and _host(url) in hosts
 
 
 def _code_regions(text: str) -> list[tuple[int, int]]:
@@ -120,32 +129,36 @@ def _cut(text: str, regions: list[tuple[int, int]]) -> str:
     return "".join((*parts, text[end:]))
 
 
-def _limit_links(text: str, hosts: Collection[str]) -> str:
+def _limit_links(text: str, hosts: Collection[str], show: Callable[[str], str]) -> str:
     def limited(match: re.Match[str]) -> str:
         found = match.groupdict()
         if found["definition"] is not None:
-            return match.group() if _host(found["defined"]) in hosts else ""
+            return match.group() if _is_allowed(found["defined"], hosts) else ""
         if found["title"] is not None:
-            title, target = _limit_links(found["title"], hosts), found["target"]
-            return f"[{title}]({target})" if _host(target) in hosts else title
+            title, target = _limit_links(found["title"], hosts, show), found["target"]
+            return f"[{title}]({target})" if _is_allowed(target, hosts) else title
         if found["angled"] is not None:
-            label = _limit_links(found["label"] or "", hosts)
-            if _host(found["angled"]) in hosts:
+            label = _limit_links(found["label"] or "", hosts, show)
+            if _is_allowed(found["angled"], hosts):
                 return f"[{label}]({found['angled']})" if label else found["angled"]
-            return label or _shown(found["angled"])
-        return _bare_address(match.group(), hosts)
+            return label or show(found["angled"])
+        return _bare_address(match.group(), hosts, show)
 
     return _LINKS.sub(limited, text)
 
 
-def _bare_address(address: str, hosts: Collection[str]) -> str:
+def _bare_address(address: str, hosts: Collection[str], show: Callable[[str], str]) -> str:
     trimmed = address.rstrip(_END_OF_SENTENCE)
     rest = address[len(trimmed) :]
-    if _host(trimmed if "://" in trimmed else f"https://{trimmed}") in hosts:
+    if _is_allowed(trimmed if "://" in trimmed else f"https://{trimmed}", hosts):
         return address
-    return _shown(trimmed) + rest
+    return show(trimmed) + rest
 
 
-def _shown(address: str) -> str:
-    """As code, without its scheme: to be read and copied, not to be clicked."""
-    return f"`{re.sub(r'^https?:/+', '', address, flags=re.IGNORECASE) or address}`"
+def _as_code(address: str) -> str:
+    """Without its scheme: to be read and copied, not to be clicked."""
+    return f"`{_WEB_SCHEME.sub('', address) or '(link)'}`"
+
+
+def _without_address(address: str) -> str:
+    return "(link)"
