@@ -192,11 +192,18 @@ class Cluster:
             "Set THREADLORE_HOME to a shorter path.",
         )
 
-    def prepare_socket_folder(self) -> None:
-        """Make the short folder, private to the server's user; refuse one of somebody else's."""
+    def clear_way(self) -> None:
+        """Before a start, with the lock held: remove what a dead server left, make the socket's folder.
+
+        PostgreSQL itself would judge by process ids, which others may have by now.
+        """
         folder = self._socket_folder()
-        if folder == self.data:
-            return
+        if folder != self.data:
+            self._make_private(folder)
+        for stale in (self.pid_file, folder / self.SOCKET_NAME, folder / f"{self.SOCKET_NAME}.lock"):
+            stale.unlink(missing_ok=True)
+
+    def _make_private(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700)
             self.account.own(folder)
@@ -212,7 +219,7 @@ class Cluster:
 
 
 def open_cluster(home: Path) -> Cluster:
-    """Make the folders and files that are missing. Raises SettingsError and PermissionError."""
+    """Make the folders and files that are missing. Raises SettingsError and OSError."""
     home = home.expanduser().absolute()
     folder = home / "postgres"
     data = folder / "data"

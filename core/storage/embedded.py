@@ -63,7 +63,7 @@ async def start_embedded_postgres(home: Path, *, durable: bool = True) -> Embedd
     try:
         cluster = open_cluster(home)
         membership = await _join(cluster)
-    except PermissionError as error:
+    except OSError as error:
         raise SettingsError(
             "THREADLORE_HOME",
             f"{error.filename or home} cannot be used: {error.strerror}.",
@@ -121,8 +121,7 @@ async def _start_server(cluster: Cluster, lock: int, durable: bool) -> None:
         await cluster.run("initdb", cluster.draft, cluster.initdb_options(*options), lock)
         cluster.draft.rename(cluster.data)
         log.info("embedded_postgres_initialised", folder=str(cluster.data))
-    cluster.pid_file.unlink(missing_ok=True)
-    cluster.prepare_socket_folder()
+    cluster.clear_way()
     await cluster.run("pg_ctl", cluster.data, cluster.start_options(durable), lock)
     log.info("embedded_postgres_launched", seconds=round(time.monotonic() - began, 3))
 

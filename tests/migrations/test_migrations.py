@@ -1,0 +1,90 @@
+"""Migrations: from nothing, by many at once, equal to the models, patient with those who read."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from core.storage.database import Database
+from core.storage.migrating import find_head
+from core.storage.schema import metadata
+from migrations.check import check, find_differences
+
+MIGRATE = """
+import asyncio, sys
+from core.storage.database import Database
+asyncio.run(Database(sys.argv[1]).migrate())
+"""
+
+
+@pytest.fixture
+async def empty_database(postgres_url: str) -> AsyncIterator[str]:
+    """The URL of a database with nothing in it, not even our tables."""
+    server = Database(postgres_url)
+    name = f"empty_{uuid4().hex}"
+    async with server.maintenance() as connection:
+        await connection.execute(text(f"create database {name}"))
+        yield server.url.set(database=name).render_as_string(hide_password=False)
+        await connection.execute(text(f"drop database {name} with (force)"))
+    await server.aclose()
+
+
+async def version_of(url: str) -> str:
+    database = Database(url)
+    try:
+        (row,) = await database.run(text("select version_num from alembic_version"))
+        return str(row.version_num)
+    finally:
+        await database.aclose()
+
+
+async def test_migrations_make_exactly_what_the_models_describe(empty_database: str) -> None:
+    assert await check(empty_database) == ""
+    assert await version_of(empty_database) == find_head()
+
+
+async def test_a_model_without_a_migration_is_reported(empty_database: str) -> None:
+    await check(empty_database)
+    database = Database(empty_database)
+    async with database.maintenance() as connection:
+        await connection.execute(text("alter table inbox drop column reason"))
+        await connection.execute(text("drop index ix_outbox_thread"))
+        differences = await connection.run_sync(find_differences)
+    await database.aclose()
+    assert "reason" in differences
+    assert "ix_outbox_thread" in differences
+
+
+async def test_tables_of_others_are_left_alone(empty_database: str) -> None:
+    database = Database(empty_database)
+    await database.run(text("create table of_somebody_else (id int)"))
+    await database.aclose()
+    assert await check(empty_database) == ""
+
+
+async def test_five_processes_migrate_at_once(empty_database: str) -> None:
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, empty_database) for _ in range(5)
+    ]
+    assert [await process.wait() for process in processes] == [0] * 5
+    assert await version_of(empty_database) == find_head()
+
+
+async def test_migrating_again_changes_nothing(empty_database: str) -> None:
+    database = Database(empty_database)
+    await database.migrate()
+    await database.migrate()
+    await database.aclose()
+    assert await version_of(empty_database) == find_head()
+
+
+async def test_every_table_has_a_primary_key_and_text_that_can_be_stored() -> None:
+    for table in metadata.tables.values():
+        assert table.primary_key.columns, table.name
+        for column in table.columns:
+            assert str(column.type) != "VARCHAR", f"{table.name}.{column.name} takes text unchecked"
