@@ -34,6 +34,12 @@ SAID = {
     "negation": -0.5,
 }
 
+UNKNOWN_NAME = 0.4
+"""Left of the evidence when the question names something that the passages never mention."""
+FULL_TRUST_SHARE = 0.45
+LEAST_TRUST = 0.2
+"""Similarity alone convinces little: with fewer of the question's words in one place, less is believed."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -48,12 +54,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Reading:
-    """A question held against passages: its terms with their weights, and what was found where."""
+    """A question held against passages: its terms with their weights, and what was found where.
+
+    `passage_stems` are the words of each passage's text, `heading_stems` of its title and headings.
+    """
 
     weights: dict[str, float]
     names: frozenset[str]
     found: tuple[Found, ...]
     passage_stems: tuple[frozenset[str], ...]
+    heading_stems: tuple[frozenset[str], ...]
 
     def share(self, stems: frozenset[str] | set[str]) -> float:
         """The share of the question's terms, by weight, that are among the stems."""
@@ -79,21 +89,24 @@ def read_passages(question: str, passages: Sequence[Passage]) -> Reading:
             weight for term, weight in weights.items() if term in headings[n] and term not in piece.stem_set
         )
         found.append(Found(n, piece, own / total, (own + HEADING_CREDIT * above) / total))
-    stems = [set(above) for above in headings]
+    stems: list[set[str]] = [set() for _ in passages]
     for n, piece in located:
         stems[n] |= piece.stem_set
-    return Reading(weights, names, tuple(found), tuple(map(frozenset, stems)))
+    return Reading(weights, names, tuple(found), tuple(map(frozenset, stems)), tuple(headings))
 
 
 def _terms(question: str) -> tuple[frozenset[str], list[str]]:
     """The stems of the names and numbers in the question, and those of all its content words."""
     names, terms = set(), []
-    for position, word in enumerate(words_of(question)):
+    words = words_of(question)
+    # Written Like A Headline: then a capital says nothing.
+    titled = any(word[0].isupper() and word.lower() in STOP_WORDS - {"i"} for word in words[1:])
+    for position, word in enumerate(words):
         if word.lower() in STOP_WORDS:
             continue
         term = stem(word.lower())
         terms.append(term)
-        if (position and word[0].isupper()) or any(map(str.isdigit, word)):
+        if (position and word[0].isupper() and not titled) or any(map(str.isdigit, word)):
             names.add(term)
     return frozenset(names), list(dict.fromkeys(terms))
 
@@ -112,7 +125,9 @@ def evidence(question: str, passages: Sequence[Passage]) -> float:
 def weigh_evidence(question: str, passages: Sequence[Passage], reading: Reading) -> float:
     """`evidence`, for a reading that is there already."""
     signals = measure_signals(question, passages, reading)
-    return _logistic(ON_TOPIC, signals) * _logistic(SAID, signals)
+    doubt = UNKNOWN_NAME if signals["names_missing"] else 1.0
+    doubt *= min(1.0, max(LEAST_TRUST, signals["sentence"] / FULL_TRUST_SHARE)) if reading.weights else 1.0
+    return doubt * _logistic(ON_TOPIC, signals) * _logistic(SAID, signals)
 
 
 def measure_signals(question: str, passages: Sequence[Passage], reading: Reading) -> dict[str, float]:
@@ -128,7 +143,7 @@ def measure_signals(question: str, passages: Sequence[Passage], reading: Reading
         if term not in reading.passage_stems[shares.index(max(shares))]
     ]
     average = sum(reading.weights.values()) / max(1, len(reading.weights)) or 1.0
-    everywhere = frozenset().union(*reading.passage_stems)
+    everywhere = frozenset().union(*reading.passage_stems, *reading.heading_stems)
     known = [passage.similarity for passage in passages if passage.similarity is not None]
     return {
         "sentence": best.in_context if best else 0.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ LEANS_BACK = re.compile(
     r"|otherwise|therefore|thus|so|in this case|for example)\b",
     re.IGNORECASE,
 )
+LIST_MARK = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*+•])\s+")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)")
 FOOTNOTE = re.compile(r"\s?\[\d{1,3}\]")
 CODE_SPAN = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
@@ -38,11 +40,17 @@ CODE_SPAN = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Quote:
-    """Pieces of one passage that are given together. `score` is for choosing only."""
+    """Pieces of one passage that are given together. `score` says how well they answer; `bonus` is for
+    the right form of an answer, and counts only for who comes first."""
 
     passage: int
     pieces: tuple[Piece, ...]
     score: float
+    bonus: float = 0.0
+
+    @property
+    def is_prose(self) -> bool:
+        return all(piece.kind == "sentence" for piece in self.pieces)
 
     @property
     def stems(self) -> frozenset[str]:
@@ -52,7 +60,7 @@ class Quote:
 def compose_answer(question: str, passages: Sequence[Passage], reading: Reading) -> str:
     """Markdown with an [n] after each quote; empty when there is nothing to quote."""
     how_to = bool(HOW_TO.search(question))
-    candidates = sorted(_candidates(passages, reading, how_to), key=lambda quote: -quote.score)
+    candidates = sorted(_candidates(passages, reading, how_to), key=lambda quote: -quote.score - quote.bonus)
     chosen: list[Quote] = []
     characters = 0
     for quote in candidates:
@@ -66,9 +74,18 @@ def compose_answer(question: str, passages: Sequence[Passage], reading: Reading)
             continue
         chosen.append(quote)
         characters += size
-        if len(chosen) == MOST_QUOTES:
+        if len(chosen) == MOST_QUOTES or chosen[0].bonus:  # steps say it all
             break
-    return "\n\n".join(_render(quote, passages[quote.passage]) for quote in _in_reading_order(chosen))
+    paragraphs: list[str] = []
+    before: Quote | None = None
+    for quote in _in_reading_order(chosen):
+        text = _render(quote, passages[quote.passage])
+        if before and before.passage == quote.passage and before.is_prose and quote.is_prose:
+            paragraphs[-1] += f" {text}"
+        else:
+            paragraphs.append(text)
+        before = quote
+    return "\n\n".join(paragraphs)
 
 
 def _candidates(passages: Sequence[Passage], reading: Reading, how_to: bool) -> Iterator[Quote]:
@@ -96,19 +113,18 @@ def _complete(found: Found, passage: Passage, score: float, how_to: bool, readin
     pieces = pieces_of(passage.text)
     index = pieces.index(found.piece)
     kind = found.piece.kind
-    if kind == "step" or (kind in ("item", "code") and how_to):
+    if how_to and kind in ("step", "item", "code"):
         whole = _with_neighbours(pieces, index, kind)
         stems = frozenset().union(*(piece.stem_set for piece in whole)) | _heading(passage)
-        bonus = LIST_BONUS if how_to and kind != "item" else 0.0
-        return Quote(
-            found.passage, whole, max(score, score + 0.5 * (reading.share(stems) - found.in_context)) + bonus
-        )
+        score += max(0.0, 0.5 * (reading.share(stems) - found.in_context))
+        return Quote(found.passage, whole, score, 0.0 if kind == "item" else LIST_BONUS)
     if kind == "row":
         first = next(piece for piece in pieces if piece.block == found.piece.block)
         return Quote(found.passage, tuple(dict.fromkeys((first, found.piece))), score)
     if kind == "sentence":
         return _around_sentence(found, pieces, index, score, how_to)
-    return Quote(found.passage, (*_introduction(pieces, index), found.piece), score)
+    introduction = _introduction(pieces, index) if kind == "code" else ()
+    return Quote(found.passage, (*introduction, found.piece), score)
 
 
 def _around_sentence(
@@ -118,7 +134,7 @@ def _around_sentence(
     if piece.text.rstrip().endswith(":") and index + 1 < len(pieces) and pieces[index + 1].kind != "heading":
         whole = _with_neighbours(pieces, index + 1, pieces[index + 1].kind)
         bonus = LIST_BONUS if how_to and pieces[index + 1].kind in ("step", "code") else 0.0
-        return Quote(found.passage, whole if piece in whole else (piece, *whole), score + bonus)
+        return Quote(found.passage, whole if piece in whole else (piece, *whole), score, bonus)
     if piece.text.rstrip().endswith("?"):
         following = pieces[index + 1 : index + 2]
         return Quote(found.passage, (piece, *(p for p in following if p.kind == "sentence")), score - 0.1)
@@ -186,12 +202,16 @@ def _render(quote: Quote, passage: Passage) -> str:
         return f"{_clean(heading)}:{mark}\n\n{quote.pieces[0].text}"
     if "row" in kinds:
         return _render_row(quote, mark)
+    if len(quote.pieces) == 1:
+        first, newline, rest = LIST_MARK.sub("", quote.pieces[0].text).partition("\n")
+        return _mark(_clean(first + newline + textwrap.dedent(rest)), mark)
     lines: list[str] = []
     marked = False
     for before, piece in zip((None, *quote.pieces), quote.pieces, strict=False):
         text = piece.text if piece.kind == "code" else _clean(piece.text)
+        introduces = before is None and text.endswith(":")
         last_text = not any(later.kind != "code" for later in quote.pieces[quote.pieces.index(piece) + 1 :])
-        if not marked and last_text and piece.kind != "code":
+        if not marked and (introduces or last_text) and piece.kind != "code":
             text = _mark(text, mark)
             marked = True
         if before is None:
