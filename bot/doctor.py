@@ -106,16 +106,31 @@ async def check_port(settings: HttpSettings) -> list[Finding]:
     try:
         socket.create_server((settings.http_host, settings.http_port), family=family).close()
     except OSError as error:
+        if await _runs_already(settings):
+            return [good("http", f"Threadlore is running at {place}")]
         return [
             bad(
                 "http",
                 f"{place} cannot be listened on ({error.strerror})",
-                "If Threadlore is not running already, set HTTP_PORT to a free port or HTTP_HOST to an "
-                "address of this machine.",
+                "Set HTTP_PORT to a free port, or HTTP_HOST to an address of this machine.",
             )
         ]
     guarded = "with a token" if settings.http_token else "for this machine only"
     return [good("http", f"{place} is free; the page and the interface are {guarded}")]
+
+
+async def _runs_already(settings: HttpSettings) -> bool:
+    import httpx
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            health = await client.get(f"{address}/healthz")
+            document = await client.get(f"{address}/")
+    except httpx.HTTPError:
+        return False
+    return health.status_code == 200 and "<title>Threadlore</title>" in document.text
 
 
 async def check_knowledge(locations: Iterable[str], store: KnowledgeStore | None) -> list[Finding]:

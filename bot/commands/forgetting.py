@@ -81,8 +81,10 @@ async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, 
     """What stood in channels goes too, as far as the platform lets us."""
     from bot.adapter import AdapterError, MessageGoneError
     from bot.bootstrap import build_adapters
+    from bot.console.adapter import ConsoleAdapter
 
-    adapter = build_adapters(stores)[0].get(platform)
+    adapters = {"console": ConsoleAdapter(), **build_adapters(stores)[0]}
+    adapter = adapters.get(platform)
     visible = [effect for effect in effects if effect.message_id is not None]
     if adapter is None or not adapter.capabilities.deletes or not visible:
         return 0

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from core.messages import Passage
     from core.settings import CoreSettings
 
+JSON_FIELDS = ("rank", "score", "document_id", "title", "uri", "text")
+
 
 def ingest(locations: Sequence[str], *, collection: str, grants: Sequence[str], as_json: bool) -> None:
     """Prints the report; exits 1 when nothing at all could be taken in."""
@@ -73,8 +75,7 @@ def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
 
     passages = run_command(work)
     if as_json:
-        fields = {"rank", "score", "document_id", "title", "uri", "text"}
-        write_json([passage.model_dump(mode="json", include=fields) for passage in passages])
+        write_json([{field: getattr(passage, field) for field in JSON_FIELDS} for passage in passages])
         return
     if not passages:
         tell("Nothing was found.")
