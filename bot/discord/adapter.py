@@ -114,6 +114,8 @@ class DiscordAdapter:
         )
 
     async def aclose(self) -> None:
+        if self._receiver is not None:
+            await self._receiver.settle(DRAIN_SECONDS)
         await self._client.close()
         if self._receiver is not None:
             await self._receiver.drain(DRAIN_SECONDS)

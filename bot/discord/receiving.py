@@ -6,7 +6,8 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -73,11 +74,17 @@ class EventReceiver:
         self._roots: OrderedDict[str, str] = OrderedDict()
         self._lanes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._storing: set[asyncio.Task[None]] = set()
+        self._acknowledging: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     def is_alive(self, longest_silence_seconds: float) -> bool:
         """Whether the gateway spoke lately: it answers every heartbeat, however quiet the channels are."""
         return time.monotonic() - self._last_frame_at < self._heartbeat_seconds + longest_silence_seconds
+
+    async def settle(self, timeout_seconds: float) -> None:
+        """Let commands and clicks that are stored be acknowledged, while the connection still stands."""
+        if self._acknowledging:
+            await asyncio.wait(set(self._acknowledging), timeout=timeout_seconds)
 
     async def drain(self, timeout_seconds: float) -> None:
         """Let what is being stored be stored; whatever waits for a lost store is given up."""
@@ -179,6 +186,24 @@ class EventReceiver:
     # --- interactions -----------------------------------------------------------------------------
 
     async def take_command(self, interaction: discord.Interaction) -> None:
+        with self._noted():
+            await self._take_command(interaction)
+
+    async def take_click(self, interaction: discord.Interaction) -> None:
+        with self._noted():
+            await self._take_click(interaction)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - we are in a coroutine
+        self._acknowledging.add(task)
+        try:
+            yield
+        finally:
+            self._acknowledging.discard(task)
+
+    async def _take_command(self, interaction: discord.Interaction) -> None:
         payload = payload_of(interaction)
         event = parse_command(payload, place_of_interaction(interaction), self._self_id)
         if event is None or not await self._put_in_time(event):
@@ -190,7 +215,7 @@ class EventReceiver:
             # The question is stored: its answer goes to the channel instead.
             log.warning("command_not_acknowledged", error=type(error).__name__)
 
-    async def take_click(self, interaction: discord.Interaction) -> None:
+    async def _take_click(self, interaction: discord.Interaction) -> None:
         payload = payload_of(interaction)
         place, at = place_of_interaction(interaction), moment_of(str(interaction.id))
         is_form = interaction.type is discord.InteractionType.modal_submit

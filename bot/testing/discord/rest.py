@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bot.testing.discord.faults import BODY, answer, error
 from bot.testing.discord.gateway import Gateway
+from bot.testing.discord.limits import RateLimits
 from bot.testing.discord.world import EPHEMERAL, LOADING, Interaction, Json, World, now_text
 
 CONTENT_LIMIT = 2000
@@ -46,6 +47,7 @@ class RestApi:
         self.violations: list[str] = []
         self.forbidden_channels: set[str] = set()
         self.typing: list[str] = []
+        self.limits = RateLimits()
         self.token_seconds = TOKEN_SECONDS
         self.session_limit = 1000
 
@@ -83,10 +85,20 @@ class RestApi:
         )
         if needs_token and request.headers.get("Authorization") != f"Bot {self._token}":
             return error(401, 0, "401: Unauthorized")
+        headers: dict[str, str] = {}
+        if (
+            request.method in ("POST", "PATCH")
+            and "/messages" in request.path
+            and "channel" in request.match_info
+        ):
+            headers, refusal = self.limits.take(request.method, request.match_info["channel"])
+            if refusal is not None:
+                return refusal
         try:
             response: web.StreamResponse = await handler(request)
         except RefusedError as refused:
-            return refused.response
+            response = refused.response
+        response.headers.update(headers)
         return response
 
     # --- the application --------------------------------------------------------------------------

@@ -184,6 +184,25 @@ async def test_a_command_is_stored_before_it_is_acknowledged() -> None:
         await adapter.aclose()
 
 
+async def test_leaving_acknowledges_a_command_that_is_being_stored() -> None:
+    async with DiscordServer() as server:
+        stored, release = asyncio.Event(), asyncio.Event()
+
+        async def slow_sink(event: Event) -> bool:
+            stored.set()
+            await release.wait()
+            return True
+
+        adapter = DiscordAdapter(settings_for(server))
+        await adapter.start(slow_sink)
+        command = server.slash_ask("alice", "What?")
+        await asyncio.wait_for(stored.wait(), 5)
+        leaving = asyncio.create_task(adapter.aclose())
+        release.set()
+        await asyncio.wait_for(leaving, 5)
+        assert server.interaction(command).callback == 5
+
+
 @pytest.mark.parametrize("private", [True, False])
 async def test_only_a_private_command_is_acknowledged_in_private(
     harness: DiscordHarness, private: bool

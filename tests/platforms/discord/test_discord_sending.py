@@ -109,6 +109,15 @@ async def test_a_long_rate_limit_is_told(harness: DiscordHarness) -> None:
     assert limited.value.retry_after_seconds == 600
 
 
+async def test_a_burst_in_one_channel_keeps_to_its_limits(harness: DiscordHarness) -> None:
+    questions = [await asked(harness, f"Question {n}?") for n in range(8)]
+    harness.server.rest.limits.calls, harness.server.rest.limits.seconds = 3, 0.4
+    await asyncio.gather(
+        *(answered(harness, question, f"Answer {n}.") for n, question in enumerate(questions))
+    )
+    assert sorted(shown.text for shown in harness.shown()) == [f"Answer {n}." for n in range(8)]
+
+
 async def test_a_stream_that_was_cut_short_is_found_by_another_process(harness: DiscordHarness) -> None:
     question = await asked(harness)
     delivery = delivery_of(question, Rendered(body={}))
