@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from pages import ROOT, name_of, tables_of
+from pages import ROOT, column, name_of
 
 GLOSSARY = ROOT / "docs/glossary.md"
 WORDS_OF_A_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
@@ -25,10 +25,10 @@ def test_the_check_sees_a_rejected_word_inside_a_name(name: str) -> None:
 
 
 def rejected_names() -> set[str]:
-    """The last column of the words table, but for words that another row defines."""
-    (words,) = [table for table in tables_of(GLOSSARY) if table[0][-1] == "Never call it"]
-    rejected = {name.strip() for row in words[1:] for name in row[-1].split(",")} - {"–"}
-    return rejected - {word.strip().lower() for row in words[1:] for word in row[0].split(",")}
+    """The last column of the words tables, but for words that another row defines."""
+    cells = ",".join(column(GLOSSARY, "Never call it"))
+    defined = {word.lower() for word in column(GLOSSARY, "Word")}
+    return {name.strip() for name in cells.split(",")} - {"–"} - defined
 
 
 def words_of(name: str) -> set[str]:
