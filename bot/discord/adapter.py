@@ -29,6 +29,7 @@ from bot.discord.commands import InteractionHandle, parse_handle
 from bot.discord.errors import NotAcknowledgedError, TokenExpiredError, speaking_adapter_errors
 from bot.discord.events import PLATFORM, Place, parse_history, parse_reply_reference
 from bot.discord.gateway import DiscordClient, use_addresses
+from bot.discord.interacting import InteractionReceiver
 from bot.discord.receiving import EventReceiver
 from bot.discord.rest import ChannelCalls, InteractionCalls, nonce_of
 from bot.discord.settings import DiscordSettings
@@ -66,6 +67,7 @@ class DiscordAdapter:
         self._channels = ChannelCalls(self._client)
         self._interactions = InteractionCalls()
         self._receiver: EventReceiver | None = None
+        self._interactor: InteractionReceiver | None = None
         self._connection: asyncio.Task[None] | None = None
         self._is_open = False
 
@@ -93,7 +95,8 @@ class DiscordAdapter:
     async def start(self, sink: Sink) -> None:
         await self.open()
         self._receiver = EventReceiver(self._client, self._channels, sink, self._self_id, self._ratings)
-        self._client.receiver = self._receiver
+        self._interactor = InteractionReceiver(sink, self._self_id)
+        self._client.frames, self._client.interactions = self._receiver, self._interactor
         await self._publish_commands()
         await self._check_session_budget()
         self._connection = asyncio.create_task(self._client.connect())
@@ -114,8 +117,8 @@ class DiscordAdapter:
         )
 
     async def aclose(self) -> None:
-        if self._receiver is not None:
-            await self._receiver.settle(DRAIN_SECONDS)
+        if self._interactor is not None:
+            await self._interactor.settle(DRAIN_SECONDS)
         await self._client.close()
         if self._receiver is not None:
             await self._receiver.drain(DRAIN_SECONDS)

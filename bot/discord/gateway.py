@@ -19,10 +19,14 @@ GUILD_WAIT_SECONDS = 0.2
 """How long after the last server's data the library waits for more; a message that is earlier waits by itself."""
 
 
-class Receiver(Protocol):
-    """Who takes what arrives."""
+class TakesFrames(Protocol):
+    """Who takes the gateway's frames, as they came."""
 
     async def take_frame(self, frame: str) -> None: ...
+
+
+class TakesInteractions(Protocol):
+    """Who takes commands, and clicks and forms."""
 
     async def take_command(self, interaction: discord.Interaction) -> None: ...
 
@@ -38,7 +42,7 @@ def use_addresses(api_url: str, gateway_url: str) -> None:
 
 
 class DiscordClient(discord.Client):
-    """Sends as soon as it is logged in; receives, through `receiver`, once connected."""
+    """Sends as soon as it is logged in; hands on, once connected, what arrives."""
 
     def __init__(self) -> None:
         intents = discord.Intents(
@@ -60,17 +64,18 @@ class DiscordClient(discord.Client):
             # Frames as they are: the library's objects leave out what Events need.
             enable_debug_events=True,
         )
-        self.receiver: Receiver | None = None
+        self.frames: TakesFrames | None = None
+        self.interactions: TakesInteractions | None = None
         self.tree = _build_commands(self)
 
     async def on_socket_raw_receive(self, frame: str) -> None:
-        if self.receiver is not None:
-            await self.receiver.take_frame(frame)
+        if self.frames is not None:
+            await self.frames.take_frame(frame)
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         clicked = (discord.InteractionType.component, discord.InteractionType.modal_submit)
-        if self.receiver is not None and interaction.type in clicked:
-            await self.receiver.take_click(interaction)
+        if self.interactions is not None and interaction.type in clicked:
+            await self.interactions.take_click(interaction)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         log.exception("discord_event_failed", handler=event_method)
@@ -85,15 +90,15 @@ def _build_commands(client: DiscordClient) -> app_commands.CommandTree[DiscordCl
     @app_commands.allowed_installs(guilds=True, users=False)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
     async def ask(interaction: discord.Interaction, question: str, private: bool = False) -> None:
-        if client.receiver is not None:
-            await client.receiver.take_command(interaction)
+        if client.interactions is not None:
+            await client.interactions.take_command(interaction)
 
     @tree.command(name="help", description="How to ask, and what I remember.")
     @app_commands.allowed_installs(guilds=True, users=False)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
     async def show_help(interaction: discord.Interaction) -> None:
-        if client.receiver is not None:
-            await client.receiver.show_help(interaction)
+        if client.interactions is not None:
+            await client.interactions.show_help(interaction)
 
     @tree.error
     async def note_error(interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:

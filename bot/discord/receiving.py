@@ -1,4 +1,4 @@
-"""From the gateway to the sink: parse, put in order, store, and only then acknowledge."""
+"""From the gateway's frames to the sink: messages and reactions, parsed, put in order and stored."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 from weakref import WeakValueDictionary
 
 import discord
 import structlog
 
 from bot.adapter import AdapterError, Sink
-from bot.discord.commands import HELP, NOT_TAKEN, THANKS, moment_of, parse_command
-from bot.discord.errors import LIBRARY_ERRORS
 from bot.discord.events import (
     REPLY,
     Place,
@@ -29,17 +25,15 @@ from bot.discord.events import (
     parse_root,
     root_to_look_up,
 )
-from bot.discord.feedback import build_comment_form_id, parse_button, parse_comment, parse_reaction
-from bot.discord.places import place_of, place_of_interaction
+from bot.discord.feedback import parse_reaction
+from bot.discord.places import place_of
 from bot.discord.rest import ChannelCalls
 from core.errors import StorageUnavailableError
-from core.messages import Event, FeedbackGiven, MessagePosted, Rating, channel_of, order_key_of
+from core.messages import Event, Rating, channel_of, order_key_of
 
 FIRST_RETRY_SECONDS = 0.2
 SLOWEST_RETRY_SECONDS = 5.0
 ATTEMPTS = 5
-ACKNOWLEDGE_WITHIN_SECONDS = 2.0
-"""A command must be acknowledged within 3 seconds; what is not stored by then is refused aloud."""
 REMEMBERED_ROOTS = 10_000
 DEFAULT_HEARTBEAT_SECONDS = 41.25
 GUILD_WAIT_SECONDS = 5.0
@@ -49,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class EventReceiver:
-    """Takes frames and interactions from the client and puts Events into the sink.
+    """Takes frames from the client and puts Events into the sink.
 
     Events with one order key are stored one after the other, all others side by side. The gateway has no
     acknowledgement: while the store is away, what has arrived waits here.
@@ -74,17 +68,11 @@ class EventReceiver:
         self._roots: OrderedDict[str, str] = OrderedDict()
         self._lanes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._storing: set[asyncio.Task[None]] = set()
-        self._acknowledging: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     def is_alive(self, longest_silence_seconds: float) -> bool:
         """Whether the gateway spoke lately: it answers every heartbeat, however quiet the channels are."""
         return time.monotonic() - self._last_frame_at < self._heartbeat_seconds + longest_silence_seconds
-
-    async def settle(self, timeout_seconds: float) -> None:
-        """Let commands and clicks that are stored be acknowledged, while the connection still stands."""
-        if self._acknowledging:
-            await asyncio.wait(set(self._acknowledging), timeout=timeout_seconds)
 
     async def drain(self, timeout_seconds: float) -> None:
         """Let what is being stored be stored; whatever waits for a lost store is given up."""
@@ -183,82 +171,6 @@ class EventReceiver:
             with_role=bool(payload.get("mention_roles")),
         )
 
-    # --- interactions -----------------------------------------------------------------------------
-
-    async def take_command(self, interaction: discord.Interaction) -> None:
-        with self._noted():
-            await self._take_command(interaction)
-
-    async def take_click(self, interaction: discord.Interaction) -> None:
-        with self._noted():
-            await self._take_click(interaction)
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - we are in a coroutine
-        self._acknowledging.add(task)
-        try:
-            yield
-        finally:
-            self._acknowledging.discard(task)
-
-    async def _take_command(self, interaction: discord.Interaction) -> None:
-        payload = payload_of(interaction)
-        event = parse_command(payload, place_of_interaction(interaction), self._self_id)
-        if event is None or not await self._put_in_time(event):
-            await self._say(interaction, NOT_TAKEN)
-            return
-        try:
-            await interaction.response.defer(ephemeral=event.only_author_sees, thinking=True)
-        except LIBRARY_ERRORS as error:
-            # The question is stored: its answer goes to the channel instead.
-            log.warning("command_not_acknowledged", error=type(error).__name__)
-
-    async def _take_click(self, interaction: discord.Interaction) -> None:
-        payload = payload_of(interaction)
-        place, at = place_of_interaction(interaction), moment_of(str(interaction.id))
-        is_form = interaction.type is discord.InteractionType.modal_submit
-        event = (parse_comment if is_form else parse_button)(payload, place, self._self_id, at)
-        if event is None:
-            if is_form:
-                await self._say(interaction, THANKS)
-            return
-        if not await self._put_in_time(event):
-            await self._say(interaction, NOT_TAKEN)
-        elif event.rating == -1 and event.turn_id is not None and not is_form:
-            await self._ask_for_comment(interaction, event.turn_id)
-        else:
-            await self._say(interaction, THANKS)
-
-    async def show_help(self, interaction: discord.Interaction) -> None:
-        await self._say(interaction, HELP)
-
-    async def _ask_for_comment(self, interaction: discord.Interaction, turn_id: UUID) -> None:
-        form = discord.ui.Modal(
-            title="What was wrong?", custom_id=build_comment_form_id(turn_id), timeout=900.0
-        )
-        form.add_item(
-            discord.ui.Label(
-                text="Your comment (optional)",
-                component=discord.ui.TextInput(
-                    style=discord.TextStyle.paragraph, required=False, max_length=1000
-                ),
-            )
-        )
-        try:
-            await interaction.response.send_modal(form)
-        except LIBRARY_ERRORS as error:
-            log.warning("comment_not_asked_for", error=type(error).__name__)
-
-    async def _say(self, interaction: discord.Interaction, text: str) -> None:
-        try:
-            await interaction.response.send_message(
-                text, ephemeral=True, suppress_embeds=True, allowed_mentions=discord.AllowedMentions.none()
-            )
-        except LIBRARY_ERRORS as error:
-            log.warning("interaction_not_answered", error=type(error).__name__)
-
     # --- into the sink ----------------------------------------------------------------------------
 
     def _put(self, event: Event) -> None:
@@ -292,33 +204,3 @@ class EventReceiver:
                 return
             await asyncio.sleep(wait)
             wait = min(wait * 2, SLOWEST_RETRY_SECONDS)
-
-    async def _put_in_time(self, event: MessagePosted | FeedbackGiven) -> bool:
-        """One attempt: whoever asked is waiting, and can ask again."""
-        try:
-            async with asyncio.timeout(ACKNOWLEDGE_WITHIN_SECONDS):
-                await self._sink(event)
-        except Exception as error:
-            log.warning("event_refused", kind=event.kind, error=type(error).__name__)
-            return False
-        return True
-
-
-def payload_of(interaction: discord.Interaction) -> dict[str, Any]:
-    """The interaction as the platform sent it, as far as Events need it."""
-    user = interaction.user
-    return {
-        "id": str(interaction.id),
-        "application_id": str(interaction.application_id),
-        "token": interaction.token,
-        "guild_id": None if interaction.guild_id is None else str(interaction.guild_id),
-        "channel_id": str(interaction.channel_id),
-        "user": {
-            "id": str(user.id),
-            "username": user.name,
-            "global_name": user.global_name,
-            "bot": user.bot,
-        },
-        "member": {"nick": getattr(user, "nick", None)},
-        "data": dict(interaction.data or {}),
-    }
