@@ -28,30 +28,47 @@ from core.storage.cluster import Cluster, open_cluster
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 0.02
+LOOK_AFTER_SECONDS = 1.0
 START_ATTEMPTS = 3
 
 log = structlog.get_logger(__name__)
 
 
 class EmbeddedPostgres:
-    """A running server. `url` is for SQLAlchemy; `home` is where its data lies."""
+    """A running server, started again should it die. `url` is for SQLAlchemy; `home` has its data."""
 
-    def __init__(self, cluster: Cluster, url: str, membership: int) -> None:
+    def __init__(self, cluster: Cluster, url: str, membership: int, *, durable: bool) -> None:
         self.home = cluster.home
         self.url = url
         self._cluster = cluster
+        self._durable = durable
         self._membership: int | None = membership
+        self._watch = asyncio.create_task(self._keep_running(), name="embedded postgres")
 
     async def stop(self) -> None:
         """Leave; the last process to leave stops the server. Safe to call twice."""
         membership, self._membership = self._membership, None
         if membership is None:
             return
+        if not self._watch.done():
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         try:
             if _lock(membership, fcntl.LOCK_EX):
                 await _stop_server(self._cluster)
         finally:
             os.close(membership)
+
+    async def _keep_running(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AFTER_SECONDS)
+            try:
+                if (lock := _server_lock(self._cluster)) is not None:
+                    os.close(lock)
+                    log.warning("embedded_postgres_died", folder=str(self._cluster.data))
+                    await _ensure_running(self._cluster, self._durable)
+            except (StorageUnavailableError, OSError) as error:
+                log.error("embedded_postgres_cannot_be_started", error=str(error))
 
 
 async def start_embedded_postgres(home: Path, *, durable: bool = True) -> EmbeddedPostgres:
@@ -71,7 +88,7 @@ async def start_embedded_postgres(home: Path, *, durable: bool = True) -> Embedd
         ) from error
     try:
         await _ensure_running(cluster, durable)
-        return EmbeddedPostgres(cluster, _url(cluster), membership)
+        return EmbeddedPostgres(cluster, _url(cluster), membership, durable=durable)
     except BaseException:
         os.close(membership)
         raise
