@@ -55,7 +55,7 @@ async def call_model(
             if delta.text:
                 if not text:
                     facts["first_token_seconds"] = round(time.perf_counter() - trace.began, 6)
-                text += delta.text
+                text += delta.text.replace("\x00", "")
                 if on_text is not None and may_be_shown(text):
                     on_text(text)
             if delta.use is not None:

@@ -12,19 +12,11 @@ from sqlalchemy import Executable, Row
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import LeaseLostError
-from core.messages import (
-    EVENTS,
-    Event,
-    MessageDeleted,
-    MessageEdited,
-    MessagePosted,
-    Thread,
-    channel_of,
-    order_key_of,
-)
+from core.messages import EVENTS, Event, Thread
 from core.ports import Claim, InboxDepth, InboxEnd
 from core.storage import inbox_statements as sql
 from core.storage.database import Database
+from core.storage.inbox_intake import InboxIntake
 from core.storage.wakeups import InboxWakeups
 
 log = structlog.get_logger(__name__)
@@ -35,13 +27,14 @@ class PostgresInbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._intake = InboxIntake(database)
         self._wakeups = InboxWakeups(database.url)
 
     async def put(self, event: Event) -> bool:
-        rows = await self._database.run(sql.PUT, _columns_of(event), pool=self._database.ingress)
-        if rows:
+        new = await self._intake.put(event)
+        if new:
             self._wakeups.wake_everywhere()
-        return bool(rows)
+        return new
 
     async def claim(
         self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
@@ -124,25 +117,6 @@ class PostgresInbox:
         )
         if not rows:
             raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
-
-
-def _columns_of(event: Event) -> dict[str, Any]:
-    channel = channel_of(event)
-    message_id = None
-    if isinstance(event, MessagePosted | MessageEdited):
-        message_id = event.message.id
-    elif isinstance(event, MessageDeleted):
-        message_id = event.message_id
-    return {
-        "platform": channel.platform,
-        "workspace": channel.workspace,
-        "channel": channel.id,
-        "order_key": order_key_of(event),
-        "delivery_id": event.delivery_id,
-        "message_id": message_id,
-        "kind": event.kind,
-        "event": EVENTS.dump_python(event, mode="json"),
-    }
 
 
 def _keys_of(claims: Sequence[Claim]) -> dict[str, list[int]]:

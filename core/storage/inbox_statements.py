@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, insert
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import BigInteger, String
@@ -49,8 +49,6 @@ FLUSHED_LATER: ColumnElement[str] = func.set_config("synchronous_commit", "off",
 """To return from a statement whose loss, should the server die within the second, only repeats work: its
 commit does not wait for the disk. What must hold before somebody sees it (the event that we acknowledge,
 the effect that we are about to post) waits, and takes everything before it along."""
-
-PUT = insert(InboxRow).on_conflict_do_nothing().returning(InboxRow.id)
 
 
 def _claimable() -> Select[int]:

@@ -228,3 +228,22 @@ async def test_waiting_gives_up_after_the_timeout(road: Road) -> None:
 async def test_text_that_databases_refuse_is_taken(road: Road, text: str) -> None:
     claim = await road.claim_event(make_posted(make_message(text)))
     assert claim.event.kind == "message_posted"
+
+
+async def test_a_burst_is_stored_whole_and_each_thing_once(road: Road) -> None:
+    events = [make_posted(make_message(thread=make_thread(f"T{n}"))) for n in range(300)]
+    same_message = [
+        event.model_copy(update={"delivery_id": f"again/{event.delivery_id}"}) for event in events
+    ]
+    stored = await asyncio.gather(*(road.inbox.put(event) for event in [*events, *events, *same_message]))
+    assert stored.count(True) == 300
+    assert (await road.inbox.depth()).queued == 300
+
+
+async def test_a_message_with_code_points_that_a_database_cannot_hold_is_kept_all_the_same(
+    road: Road,
+) -> None:
+    assert await road.inbox.put(make_posted(make_message("Where is\x00 the badge?")))
+    (claim,) = await road.claim()
+    assert isinstance(claim.event, MessagePosted)
+    assert claim.event.message.text.startswith("Where is")
