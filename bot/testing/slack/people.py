@@ -54,7 +54,7 @@ class People:
         message = SlackMessage(
             channel, self.clock.ts(), user, text, thread_ts, bot_id=bot_id, subtype=subtype
         )
-        place.messages[message.ts] = message
+        place.keep(message)
         event = {**message.payload(), "team": place.team_id, **fields}
         self._announce(place, event, to_all=True)
         workspace = self._workspace_of(place)
@@ -87,7 +87,7 @@ class People:
         """Somebody removes a message; the root of a thread with replies leaves a tombstone."""
         place, message = self.channel(channel), self.message(channel, ts)
         before = message.payload()
-        has_replies = any(m.thread_ts == ts and not m.deleted for m in place.messages.values())
+        has_replies = any(reply.ts != ts for reply in place.thread(ts))
         message.deleted = True
         if has_replies:
             tombstone = {

@@ -96,14 +96,19 @@ class SlackChannel:
     archived: bool = False
     messages: dict[str, SlackMessage] = field(default_factory=dict)
     posted_at: float = 0.0
+    _replies: dict[str, list[SlackMessage]] = field(default_factory=dict)
+
+    def keep(self, message: SlackMessage) -> None:
+        """Put a new message in its place."""
+        self.messages[message.ts] = message
+        if message.thread_ts is not None:
+            self._replies.setdefault(message.thread_ts, []).append(message)
 
     def thread(self, root: str) -> list[SlackMessage]:
         """The messages of a thread that are visible to everybody, root first."""
-        return [
-            message
-            for ts, message in sorted(self.messages.items())
-            if (ts == root or message.thread_ts == root) and not message.deleted and message.only_for is None
-        ]
+        messages = [self.messages[root]] if root in self.messages else []
+        messages += self._replies.get(root, ())
+        return [message for message in messages if not message.deleted and message.only_for is None]
 
 
 class Clock:

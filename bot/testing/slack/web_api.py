@@ -157,7 +157,7 @@ class WebApi:
         if self.one_message_a_second and time.monotonic() - channel.posted_at < 1.0:
             raise ApiError("ratelimited")
         channel.posted_at = time.monotonic()
-        channel.messages[message.ts] = message
+        channel.keep(message)
         if message.only_for is None:
             self._announce(channel, message.payload())
 

@@ -33,11 +33,13 @@ def store(request: pytest.FixtureRequest) -> InstallationStore:
 
 
 def settings_for(slack: SlackServer) -> SlackSettings:
-    return SlackSettings(
-        slack_client_id="123.456",
-        slack_client_secret="client-secret",  # type: ignore[arg-type]
-        slack_signing_secret=SIGNING_SECRET,  # type: ignore[arg-type]
-        slack_api_url=slack.api_url,
+    return SlackSettings.model_validate(
+        {
+            "slack_client_id": "123.456",
+            "slack_client_secret": "client-secret",
+            "slack_signing_secret": SIGNING_SECRET,
+            "slack_api_url": slack.api_url,
+        }
     )
 
 
