@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.errors import LeaseLostError
+from core.messages import MessagePosted
 from core.testing.making import (
     make_channel,
     make_deleted,
