@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -37,25 +35,13 @@ class InteractionReceiver:
         if self._acknowledging:
             await asyncio.wait(set(self._acknowledging), timeout=timeout_seconds)
 
+    def _note_under_way(self) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._acknowledging.add(task)
+            task.add_done_callback(self._acknowledging.discard)
+
     async def take_command(self, interaction: discord.Interaction) -> None:
-        with self._noted():
-            await self._take_command(interaction)
-
-    async def take_click(self, interaction: discord.Interaction) -> None:
-        with self._noted():
-            await self._take_click(interaction)
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - we are in a coroutine
-        self._acknowledging.add(task)
-        try:
-            yield
-        finally:
-            self._acknowledging.discard(task)
-
-    async def _take_command(self, interaction: discord.Interaction) -> None:
+        self._note_under_way()
         payload = payload_of(interaction)
         event = parse_command(payload, place_of_interaction(interaction), self._self_id)
         if event is None or not await self._put_in_time(event):
@@ -67,7 +53,8 @@ class InteractionReceiver:
             # The question is stored: its answer goes to the channel instead.
             log.warning("command_not_acknowledged", error=type(error).__name__)
 
-    async def _take_click(self, interaction: discord.Interaction) -> None:
+    async def take_click(self, interaction: discord.Interaction) -> None:
+        self._note_under_way()
         payload = payload_of(interaction)
         place, at = place_of_interaction(interaction), moment_of(str(interaction.id))
         is_form = interaction.type is discord.InteractionType.modal_submit
