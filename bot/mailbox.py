@@ -228,7 +228,9 @@ class MailboxAdapter:
         self.mailbox.note_removal(message_id)
 
     async def show_status(self, target: ReplyTarget, text: str) -> None:
-        self.mailbox.publish(target.question_message_id, StatusShown(text=text))
+        # Chat platforms put the name before a status of their own accord.
+        shown = f"Threadlore {text}" if text else ""
+        self.mailbox.publish(target.question_message_id, StatusShown(text=shown))
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         return []
