@@ -71,6 +71,20 @@ def parse_payload(
             return None
 
 
+def is_echo(payload: Payload) -> bool:
+    """Whether the payload only tells us that we ourselves posted or edited something."""
+    event = payload.get("event")
+    authorizations = payload.get("authorizations")
+    if not isinstance(event, dict) or event.get("type") != "message" or not authorizations:
+        return False
+    subtype = event.get("subtype")
+    if subtype not in (None, "message_changed"):
+        return False
+    message = event if subtype is None else event.get("message") or {}
+    who = authorizations[0]
+    return bool(who.get("is_bot")) and message.get("user") == who.get("user_id") is not None
+
+
 def workspace_of(payload: Payload) -> str:
     """The workspace through which we got the payload: in a shared channel that is ours, not the author's."""
     view = payload.get("view") or {}

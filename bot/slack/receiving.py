@@ -19,7 +19,9 @@ from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
@@ -29,7 +31,7 @@ from starlette.responses import Response
 from bot.adapter import AdapterError, Sink, UnauthorizedError, UnavailableError
 from bot.slack.api import SlackApi, quiet_logger
 from bot.slack.errors import translate_error
-from bot.slack.events import BotIdentity, parse_payload, workspace_of
+from bot.slack.events import BotIdentity, is_echo, parse_payload, workspace_of
 from bot.slack.interactions import FEEDBACK_ACTION, build_comment_view
 from core.errors import SettingsError
 from core.messages import FeedbackGiven, Rating
@@ -81,6 +83,7 @@ class SlackReceiver:
             signing_secret=signing_secret,
             authorize=cast(Any, self._authorize),
             oauth_settings=oauth,
+            before_authorize=_PassOverEchoes(),
             process_before_response=True,
             ignoring_self_events_enabled=False,
             attaching_conversation_kwargs_enabled=False,
@@ -221,6 +224,17 @@ class SlackReceiver:
         if message.get("type") == "hello":
             self._hello.set()
             log.info("slack_socket_connected", connections=message.get("num_connections"))
+
+
+class _PassOverEchoes(AsyncMiddleware):
+    """Every reply of ours comes back as events: acknowledged here, before bolt spends time on them."""
+
+    async def async_process(
+        self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse | None:
+        if is_echo(req.body):
+            return BoltResponse(status=200, body="")
+        return await next()
 
 
 def build_endpoints(app: AsyncApp) -> HttpEndpoints:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.feedback_emoji import DEFAULT_EMOJI_RATINGS
-from bot.slack.events import BotIdentity, parse_payload
+from bot.slack.events import BotIdentity, is_echo, parse_payload
 from bot.slack.mrkdwn import markdown_of
 from core.messages import Event, FeedbackGiven, MessageDeleted, MessageEdited, MessagePosted
 
@@ -183,6 +183,23 @@ def test_a_link_preview_of_slack_is_no_edit() -> None:
 @pytest.mark.parametrize("who", [{"user": "U0BOT"}, {"bot_id": "B9"}, {"subtype": "channel_topic"}])
 def test_edits_of_bots_are_nothing(who: dict[str, str]) -> None:
     assert edited("before", "after", **who) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "echo"),
+    [
+        (message(user="U0BOT"), True),
+        (message(subtype="message_changed", message={"user": "U0BOT", "ts": "1.2"}), True),
+        (message(subtype="message_changed", message={"user": "U1", "ts": "1.2"}), False),
+        (message(subtype="message_deleted", user="U0BOT", deleted_ts="1.2"), False),
+        (message(), False),
+        (message(user=None), False),
+        ({"type": "reaction_added", "user": "U0BOT"}, False),
+    ],
+)
+def test_only_our_own_posts_and_edits_are_echoes(event: dict[str, Any], echo: bool) -> None:
+    assert is_echo(envelope(event)) is echo
+    assert not is_echo(envelope(event, authorizations=[]))
 
 
 def test_a_deletion_and_a_tombstone_name_what_is_gone() -> None:
