@@ -8,6 +8,22 @@ from pydantic import Field
 
 from core.messages import Frozen
 
+K1 = 0.9
+"""How slowly repeats of a word saturate."""
+B = 0.4
+"""How much long chunks are held back, from 0 to 1."""
+TYPICAL_WORDS = 75
+"""Words of a chunk of usual length, common ones left out. Fixed, so that what is stored of a chunk never depends
+on the others."""
+
+
+def share_of_word(often: int, words: int) -> float:
+    """How much a chunk holds of a word that occurs in it `often` times among `words`: BM25's saturation, 0 to 1.
+
+    Stored with each chunk, so the database knows it too: a change needs a migration.
+    """
+    return often / (often + K1 * (1 - B + B * words / TYPICAL_WORDS))
+
 
 class SearchPolicy(Frozen):
     """The knobs of hybrid search.
@@ -18,19 +34,15 @@ class SearchPolicy(Frozen):
     can be compared; ranks, which reciprocal rank fusion goes by, say less (docs/evaluation.md).
     `leg_size` is how many chunks each leg proposes.
 
-    `k1`, `b` and `title_weight` shape BM25: how fast repeats saturate, how much long chunks are held back, and how
-    many mentions in the text one in title or headings is worth on top. The lexical leg looks at chunks with
-    the rarest words of the query, in all at most `lexical_rows`; `exact_rows` is up to how many
-    readable chunks the dense leg compares one by one instead of walking the HNSW index.
+    The lexical leg looks at chunks with the rarest words of the question, in all about `lexical_rows`, and weighs
+    at most `lexical_words` words; `exact_rows` is up to how many readable chunks the dense leg compares one
+    by one instead of walking the HNSW index.
     """
 
     dense_weight: float = Field(default=0.45, ge=0)
     lexical_weight: float = Field(default=0.55, ge=0)
     leg_size: int = Field(default=100, ge=1, le=1000)
-    k1: float = Field(default=0.9, gt=0)
-    b: float = Field(default=0.4, ge=0, le=1)
-    title_weight: float = Field(default=0.0, ge=0)
-    lexical_rows: int = Field(default=4_000, ge=1)
+    lexical_rows: int = Field(default=10_000, ge=1)
     lexical_words: int = Field(default=24, ge=1)
     exact_rows: int = Field(default=25_000, ge=0)
 

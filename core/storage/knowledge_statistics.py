@@ -1,5 +1,5 @@
-"""In how many chunks of a collection each frequent word occurs, and how long its chunks are: what BM25 needs
-to know before it looks. Taken anew when a collection has changed noticeably."""
+"""In how many chunks of a collection each word occurs: what BM25 needs to know before it looks. Taken anew when a
+collection has changed noticeably; until the first time every word weighs the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 CHANGED_SHARE = 0.02
-RARE_CHUNKS = 8
-"""Words in no more chunks than this are not kept: a search counts them itself in no time."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +39,6 @@ async def refresh_statistics(connection: AsyncConnection, collection_id: int) ->
             WITH counted AS MATERIALIZED (
                 SELECT word, ndoc
                 FROM ts_stat('SELECT searched FROM chunks WHERE collection_id = {collection_id:d}')
-                WHERE ndoc > :rare
             ), gone AS (
                 DELETE FROM term_statistics t
                 WHERE t.collection_id = :collection_id
@@ -50,8 +47,9 @@ async def refresh_statistics(connection: AsyncConnection, collection_id: int) ->
             INSERT INTO term_statistics (collection_id, lexeme, chunks)
             SELECT :collection_id, word, ndoc FROM counted
             ON CONFLICT (collection_id, lexeme) DO UPDATE SET chunks = excluded.chunks
+            WHERE term_statistics.chunks <> excluded.chunks
         """),  # noqa: S608
-        {"collection_id": collection_id, "rare": RARE_CHUNKS},
+        {"collection_id": collection_id},
     )
     facts = {"now": row.now, "words": row.words, "last_id": row.last_id}
     await connection.execute(_NOTE, {"collection_id": collection_id, **facts})

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pgvector import SparseVector
+from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -28,6 +30,10 @@ SEARCHED = (
     "setweight(to_tsvector('english'::regconfig, heading_path), 'B') || "
     "setweight(to_tsvector('english'::regconfig, text), 'D')"
 )
+
+
+TERMS = 1_000_000_000
+"""Word stems are hashed to numbers from 1 to this, the most that a sparse vector of pgvector may have."""
 
 
 def _id() -> Mapped[int]:
@@ -121,7 +127,8 @@ class DocumentRow(Base):
 
 
 class ChunkRow(Base):
-    """A slice of a document. `title` is its document's; `words` counts what full text sees of it."""
+    """A slice of a document. `title` is its document's; `words` counts what full text sees of it. `weights` says
+    how much it holds of each word stem (core.knowledge.search_policy.share_of_word), by the stem's number."""
 
     __tablename__ = "chunks"
     __table_args__ = (
@@ -140,3 +147,6 @@ class ChunkRow(Base):
     end_offset: Mapped[int] = mapped_column(Integer)
     words: Mapped[int] = mapped_column(Integer)
     searched: Mapped[str] = mapped_column(TSVECTOR, Computed(SEARCHED, persisted=True))
+    weights: Mapped[SparseVector] = mapped_column(
+        SPARSEVEC(TERMS), Computed(f"lexical_weights({SEARCHED})", persisted=True)
+    )

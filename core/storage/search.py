@@ -11,13 +11,14 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.expression import TextualSelect
 
 from core.knowledge.search_policy import SearchPolicy
+from core.storage.knowledge_tables import TERMS
 from core.storage.knowledge_vectors import EmbeddingModel
 
 # Everything else reads `readable`: no leg ever sees a chunk of another collection. A grant admits an
 # audience if each of its parts is absent or equal; a collection without grants admits nobody.
 _READABLE = """
 readable AS MATERIALIZED (
-    SELECT c.id, c.chunks, c.words FROM collections c
+    SELECT c.id, c.chunks FROM collections c
     WHERE (CAST(:collections AS text[]) IS NULL OR c.name = ANY(CAST(:collections AS text[])))
       AND EXISTS (
         SELECT FROM collection_grants g
@@ -26,8 +27,7 @@ readable AS MATERIALIZED (
           AND (g.workspace IS NULL OR g.workspace = :workspace)
           AND (g.channel IS NULL OR g.channel = :channel))
 ), scope AS MATERIALIZED (
-    SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(sum(chunks), 0) AS chunks,
-           sum(words) / nullif(sum(chunks), 0) AS average_words
+    SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(sum(chunks), 0) AS chunks
     FROM readable
 )"""
 
@@ -47,62 +47,40 @@ dense_found AS MATERIALIZED (
     FROM dense_found
 )"""
 
-# The words of the question with the number of chunks expected to hold them (0: rare). Chosen are the
+# The words of the question, weighed by how few of the readable chunks hold them. Chunks are looked up by the
 # rarest, as long as their chunks together stay within the budget of rows; the others only help to score.
-_TERMS = r"""
+_WORDS = r"""
 words AS MATERIALIZED (
-    SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query,
-           coalesce((SELECT sum(s.chunks) FROM term_statistics s
-                     WHERE s.lexeme = w.lexeme AND s.collection_id = ANY((SELECT ids FROM scope)::bigint[])), 0)
-               AS expected
+    SELECT lexeme, least(coalesce((SELECT sum(s.chunks) FROM term_statistics s
+                     WHERE s.lexeme = w.lexeme AND s.collection_id = ANY((SELECT ids FROM scope)::bigint[])), 0),
+                         (SELECT chunks FROM scope)) AS holding
     FROM unnest(tsvector_to_array(to_tsvector('english', :text))) AS w (lexeme)
-), terms AS MATERIALIZED (
-    SELECT *, sum(greatest(expected, 1)) OVER rarest <= {lexical_rows} OR row_number() OVER rarest = 1 AS chosen
-    FROM words WINDOW rarest AS (ORDER BY expected, lexeme)
-    ORDER BY expected, lexeme LIMIT {lexical_words}
-), matched AS MATERIALIZED (
-    SELECT t.lexeme, c.id, c.words
-    FROM terms t CROSS JOIN LATERAL (
-        SELECT id, words FROM chunks
-        WHERE searched @@ t.query AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
-        LIMIT {lexical_rows}) c
-    WHERE t.chosen
-), size AS MATERIALIZED (
-    SELECT greatest((SELECT chunks FROM scope), (SELECT count(DISTINCT id) FROM matched)) AS chunks,
-           coalesce((SELECT average_words FROM scope), (SELECT avg(words) FROM matched), 1)::float8
-               AS average_words
 ), weighed AS MATERIALIZED (
-    SELECT t.lexeme, t.query, ln(1 + (size.chunks - holding + 0.5) / (holding + 0.5))::float8 AS weight
-    FROM size, terms t
-    LEFT JOIN (SELECT lexeme, count(*) AS found FROM matched GROUP BY lexeme) m USING (lexeme)
-    CROSS JOIN LATERAL (
-        SELECT least(CASE WHEN t.chosen AND coalesce(found, 0) < {lexical_rows} THEN coalesce(found, 0)
-                          ELSE greatest(t.expected, found, 1) END, size.chunks) AS holding) h
+    SELECT lexeme, ln(1 + (scope.chunks - holding + 0.5) / (holding + 0.5))::float8 AS weight,
+           sum(greatest(holding, 1)) OVER rarest <= {lexical_rows} OR row_number() OVER rarest = 1 AS chosen
+    FROM words, scope WINDOW rarest AS (ORDER BY holding, lexeme)
+    ORDER BY holding, lexeme LIMIT {lexical_words}
+), question AS MATERIALIZED (
+    SELECT sum(weight) AS most,
+           (string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')
+               FILTER (WHERE chosen))::tsquery AS query,
+           (SELECT '{{' || string_agg(term || '\:' || weight, ',') || '}}/{terms}'
+            FROM (SELECT lexical_term(lexeme) AS term, max(weight) AS weight FROM weighed GROUP BY 1) t
+           )::sparsevec AS weights
+    FROM weighed
 )"""
 
-# BM25 in two steps. First as if each word occurred once, from what the index gives; then, for the best of
-# these, with true frequencies. ts_rank of one word with equal weights is (1 + 1/4 + ... + 1/n^2) / (pi^2/6)
-# for n occurrences, which determines n: the sum is pi^2/6 - 1/(n + 1/2) to within 0.05 occurrences.
+# BM25 is an inner product: how rare each word is, times how much of each word a chunk holds (stored with it).
 _LEXICAL = """
-likely AS MATERIALIZED (
-    SELECT m.id, sum(w.weight / (1 + {k1} * ({one_less_b} + {b} * m.words / size.average_words))) AS guess
-    FROM size, matched m JOIN weighed w USING (lexeme)
-    GROUP BY m.id ORDER BY guess DESC, m.id LIMIT {candidates}
-), unpacked AS MATERIALIZED (
-    SELECT c.id, setweight(c.searched, 'D') AS searched, c.searched AS fields,
-           {k1} * ({one_less_b} + {b} * c.words / size.average_words) AS held_back
-    FROM size, likely JOIN chunks c USING (id)
-), scored AS MATERIALIZED (
-    SELECT u.id, sum(w.weight * often / (often + u.held_back)) AS score
-    FROM unpacked u CROSS JOIN weighed w
-    CROSS JOIN LATERAL (SELECT ts_rank('{{1,1,1,1}}', u.searched, w.query)::float8 AS rank) r
-    CROSS JOIN LATERAL (SELECT 1 / greatest(1.6449340668 * (1 - rank), 0.004) - 0.5{title_bonus} AS often) f
-    WHERE rank > 0
-    GROUP BY u.id
+scored AS MATERIALIZED (
+    SELECT id AS chunk_id, -(weights <#> (SELECT weights FROM question)) AS score
+    FROM chunks
+    WHERE searched @@ (SELECT query FROM question) AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
+    ORDER BY score DESC, id LIMIT {leg_size}
 ), lexical AS MATERIALIZED (
-    SELECT id AS chunk_id, score / (SELECT sum(weight) FROM weighed) AS coverage,
-           row_number() OVER (ORDER BY score DESC, id) AS place
-    FROM scored ORDER BY score DESC, id LIMIT {leg_size}
+    SELECT chunk_id, score / (SELECT most FROM question) AS coverage,
+           row_number() OVER (ORDER BY score DESC, chunk_id) AS place
+    FROM scored
 )"""
 
 # What only the lexical leg has found gets its similarity here; what only the dense leg has found holds too few
@@ -125,9 +103,6 @@ JOIN chunks c ON c.id = f.chunk_id
 JOIN documents o ON o.id = c.document_id
 ORDER BY f.score DESC, f.chunk_id"""
 
-CANDIDATES_PER_PLACE = 3
-"""How many chunks are scored exactly for each place in the lexical leg."""
-
 
 def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
     """The statement. Parameters: text, vector (as pgvector writes it), platform, workspace, channel,
@@ -135,16 +110,10 @@ def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
     values = {
         "table": model.table,
         "vector": f"CAST(:vector AS halfvec({model.dimensions}))",
-        "candidates": CANDIDATES_PER_PLACE * policy.leg_size,
-        "one_less_b": 1 - policy.b,
-        "title_bonus": (
-            f" + {policy.title_weight} * (ts_rank('{0, 0, 1, 1}', u.fields, w.query) > 0)::int"
-            if policy.title_weight
-            else ""
-        ),
+        "terms": TERMS,
         **policy.model_dump(),
     }
-    legs = [part.format(**values) for part in (_DENSE, _TERMS, _LEXICAL, _FUSED)]
+    legs = [part.format(**values) for part in (_DENSE, _WORDS, _LEXICAL, _FUSED)]
     statement = text("WITH " + ", ".join([_READABLE.strip(), *(leg.strip() for leg in legs)])).bindparams(
         bindparam("text", type_=Text),
         bindparam("vector", type_=Text),

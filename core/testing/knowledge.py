@@ -13,7 +13,7 @@ from itertools import count
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import embedding_text
 from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
-from core.knowledge.search_policy import SearchPolicy
+from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Passage
 
 _WORD = re.compile(r"\w+")
@@ -230,8 +230,6 @@ class InMemoryKnowledgeStore:
 
     def _coverages(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
         """BM25 as a share of the most that the query allows."""
-        k1, b = self._policy.k1, self._policy.b
-        average = sum(chunk.words.total() for chunk in chunks) / max(len(chunks), 1)
         scores: defaultdict[int, float] = defaultdict(float)
         most = 0.0
         for word in set(_words(query)):
@@ -239,9 +237,7 @@ class InMemoryKnowledgeStore:
             idf = math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))
             most += idf
             for chunk in matches:
-                often = chunk.words[word]
-                held_back = k1 * (1 - b + b * chunk.words.total() / average)
-                scores[chunk.id] += idf * often / (often + held_back)
+                scores[chunk.id] += idf * share_of_word(chunk.words[word], chunk.words.total())
         return {id: score / most for id, score in scores.items()}
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text as sql
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import chunk_text, embedding_text
 from core.knowledge.documents import Document, Grant
-from core.knowledge.search_policy import SearchPolicy
+from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Passage
 from core.ports import KnowledgeStore
 from core.storage.database import Database
@@ -120,6 +120,15 @@ async def test_coverage_grows_with_the_words_held_and_stays_a_share(shelf: Shelf
 
     assert 0.0 < coverage["travel"] < coverage["both"] < 1.0
     assert 0.0 < coverage["leave"] < coverage["both"]
+
+
+async def test_coverage_is_the_share_of_bm25_that_the_policy_says(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, one="zebra zebra zebra quagga okapi tapir")
+
+    (passage,) = [p for p in await shelf.search("zebra") if p.uri == "one"]
+
+    assert passage.coverage == pytest.approx(share_of_word(3, 7), abs=1e-6)  # "One" is the title
 
 
 async def test_what_only_the_words_found_has_its_similarity_too(shelf: Shelf) -> None:
