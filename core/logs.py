@@ -22,8 +22,21 @@ SECRET_VALUE = re.compile(
     r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}"
 )
 
+QUIETER = {
+    # These tell their life at INFO, in more words than we do.
+    **dict.fromkeys(("httpx", "httpcore", "alembic", "uvicorn", "openai"), logging.WARNING),
+    # At DEBUG these write down whole messages and addresses with tokens in them.
+    **dict.fromkeys(
+        ("discord", "slack_bolt", "slack_sdk", "anthropic", "httpx2", "httpcore2"), logging.WARNING
+    ),
+}
 UNTOUCHED = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
 """What structlog hands on between its processors; rendered, it passes through here once more."""
+
+PLAIN_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Where it broke, without the local variables: these hold messages and tokens."""
 
 bind = structlog.contextvars.bound_contextvars
 
@@ -40,9 +53,9 @@ def configure_logs(level: str, style: Literal["auto", "json", "console"]) -> Non
         redact,
     ]
     ending: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, redact, structlog.processors.JSONRenderer(default=str)]
+        else [PLAIN_TRACEBACKS, redact, structlog.processors.JSONRenderer(default=str)]
     )
     structlog.configure(
         processors=[
@@ -63,19 +76,8 @@ def configure_logs(level: str, style: Literal["auto", "json", "console"]) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Libraries that tell their life at INFO are quieter than we are; at DEBUG everything speaks.
-    for name in (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "alembic",
-        "slack_bolt",
-        "slack_sdk",
-        "discord",
-        "uvicorn",
-        "openai",
-    ):
-        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+    for name, quietest in QUIETER.items():
+        logging.getLogger(name).setLevel(max(logging.getLevelName(level), quietest))
 
 
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
