@@ -117,13 +117,13 @@ def _heading_stems(passage: Passage) -> frozenset[str]:
 
 def evidence(question: str, passages: Sequence[Passage]) -> float:
     """How likely it is, 0 to 1, that the passages answer the question. 0 without passages."""
-    if not passages:
-        return 0.0
     return weigh_evidence(question, passages, read_passages(question, passages))
 
 
 def weigh_evidence(question: str, passages: Sequence[Passage], reading: Reading) -> float:
     """`evidence`, for a reading that is there already."""
+    if not passages:
+        return 0.0
     signals = measure_signals(question, passages, reading)
     doubt = UNKNOWN_NAME if signals["names_missing"] else 1.0
     doubt *= min(1.0, max(LEAST_TRUST, signals["sentence"] / FULL_TRUST_SHARE)) if reading.weights else 1.0

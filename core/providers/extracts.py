@@ -15,15 +15,16 @@ from core.messages import Passage
 MOST_QUOTES = 4
 MOST_CHARACTERS = 900
 MOST_LIST_CHARACTERS = 2200
-GOOD_BESIDE_THE_BEST = 0.6
+GOOD_BESIDE_THE_BEST = 0.75
 """Further quotes must be this good, measured against the best one."""
 SAME_WORDS = 0.7
 LIST_BONUS = 0.25
 """What a list of steps gains when the question asks how to do something."""
 
 HOW_TO = re.compile(
-    r"^\W*(?:how\s+(?:do|does|can|could|should|would|to|may|is|are)\b|steps?\b|(?:can|could)\s+you\s+(?:show|explain)\b"
-    r"|(?:show|tell|guide)\b|what\s+(?:are\s+the\s+steps|do\s+(?:i|we)\s+(?:need\s+to\s+)?do|is\s+the\s+(?:way|command|procedure))"
+    r"^\W*(?:how\s+(?:to|(?:do|does|can|could|should|would|may|must)\s+(?:i|we|you|one|people|users?|somebody)\s)"
+    r"|steps?\b|(?:can|could)\s+you\s+(?:show|explain)\b|(?:show|tell|guide)\b"
+    r"|what\s+(?:are\s+the\s+steps|do\s+(?:i|we)\s+(?:need\s+to\s+)?do|is\s+the\s+(?:way|command|procedure))"
     r"|set(?:ting)?\s*up\b|install|configur|connect)",
     re.IGNORECASE,
 )
