@@ -31,13 +31,17 @@ readable AS MATERIALIZED (
     FROM readable
 )"""
 
-# Inner product: vectors are of unit length. Adding 0 keeps the exact leg off the HNSW index, whose filter
-# comes after the walk; of the two legs only one runs, as the number of readable chunks asks.
+# Inner product: vectors are of unit length. OFFSET 0 keeps the exact leg off the HNSW index, whose filter comes
+# after the walk, and has each distance computed once; of the two legs only one runs, as the number of
+# readable chunks asks.
 _DENSE = """
 dense_found AS MATERIALIZED (
-    (SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
-     WHERE (SELECT chunks FROM scope) <= {exact_rows} AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
-     ORDER BY (embedding <#> {vector}) + 0 LIMIT {leg_size})
+    (SELECT chunk_id, distance FROM (
+        SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
+        WHERE (SELECT chunks FROM scope) <= {exact_rows}
+          AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
+        OFFSET 0) one_by_one
+     ORDER BY distance LIMIT {leg_size})
     UNION ALL
     (SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
      WHERE (SELECT chunks FROM scope) > {exact_rows} AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
