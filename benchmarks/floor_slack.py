@@ -31,7 +31,7 @@ async def main() -> None:
             )
 
         handler = AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
-        await handler.connect_async()
+        await handler.connect_async()  # type: ignore[no-untyped-call]
         await asyncio.Event().wait()
 
 

@@ -12,43 +12,59 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        kit = {"registry": self.registry}
+        registry = self.registry
         self.events = Counter(
-            "threadlore_events_total", "Events taken in, by kind", ("platform", "kind"), **kit
+            "threadlore_events_total", "Events taken in, by kind", ("platform", "kind"), registry=registry
         )
         self.duplicates = Counter(
-            "threadlore_duplicates_total", "Deliveries and messages known already", ("platform",), **kit
+            "threadlore_duplicates_total",
+            "Deliveries and messages known already",
+            ("platform",),
+            registry=registry,
         )
         self.ended = Counter(
-            "threadlore_events_ended_total", "Events done with, by how they ended", ("platform", "end"), **kit
+            "threadlore_events_ended_total",
+            "Events done with, by how they ended",
+            ("platform", "end"),
+            registry=registry,
         )
         self.turn_seconds = Histogram(
             "threadlore_turn_seconds",
             "From the event's arrival to the whole answer shown",
             ("platform",),
             buckets=SECONDS,
-            **kit,
+            registry=registry,
         )
-        self.tokens = Counter("threadlore_tokens_total", "Model tokens", ("model", "direction"), **kit)
+        self.tokens = Counter(
+            "threadlore_tokens_total", "Model tokens", ("model", "direction"), registry=registry
+        )
         self.cost = Counter(
-            "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), **kit
+            "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), registry=registry
         )
         self.feedback = Counter(
-            "threadlore_feedback_total", "Ratings given and withdrawn", ("platform", "rating"), **kit
+            "threadlore_feedback_total",
+            "Ratings given and withdrawn",
+            ("platform", "rating"),
+            registry=registry,
         )
         self.delivery_errors = Counter(
             "threadlore_delivery_errors_total",
             "Calls to a platform that failed",
             ("platform", "error"),
-            **kit,
+            registry=registry,
         )
         self.ambiguous = Counter(
-            "threadlore_ambiguous_posts_total", "Posts that may or may not be visible", ("platform",), **kit
+            "threadlore_ambiguous_posts_total",
+            "Posts that may or may not be visible",
+            ("platform",),
+            registry=registry,
         )
         self.leases_lost = Counter(
-            "threadlore_leases_lost_total", "Items that another worker took over", **kit
+            "threadlore_leases_lost_total", "Items that another worker took over", registry=registry
         )
-        self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), **kit)
+        self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), registry=registry)
         self.oldest_seconds = Gauge(
-            "threadlore_inbox_oldest_seconds", "Age of the oldest item that could be claimed", **kit
+            "threadlore_inbox_oldest_seconds",
+            "Age of the oldest item that could be claimed",
+            registry=registry,
         )
