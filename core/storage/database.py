@@ -21,6 +21,9 @@ from core.storage.migrating import migrate_to_head, require_pgvector
 CONNECT_SECONDS = 5.0
 WAIT_FOR_CONNECTION_SECONDS = 5.0
 STATEMENT_SECONDS = 30
+# Set with the connection, so that a search needs no statement before its own: walk on until enough rows
+# pass the filter, instead of filtering what the first walk found.
+VECTOR_SEARCH = {"hnsw.iterative_scan": "relaxed_order", "hnsw.ef_search": "200"}
 ATTEMPTS = 2
 
 log = structlog.get_logger(__name__)
@@ -57,6 +60,7 @@ class Database:
                 "server_settings": {
                     "application_name": "threadlore",
                     "statement_timeout": f"{STATEMENT_SECONDS}s",
+                    **VECTOR_SEARCH,
                 },
             },
         )

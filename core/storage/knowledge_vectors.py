@@ -95,7 +95,9 @@ async def _make_model(connection: AsyncConnection, name: str, dimensions: int) -
     return model
 
 
-async def index_vectors(connection: AsyncConnection, model: EmbeddingModel) -> None:
+async def index_vectors(
+    connection: AsyncConnection, model: EmbeddingModel, *, from_rows: int = INDEXED_FROM_ROWS
+) -> None:
     """Build the HNSW index if the table is large enough to need one and has none.
 
     For a connection that commits each statement; takes minutes for millions of rows, and blocks nobody.
@@ -110,7 +112,7 @@ async def index_vectors(connection: AsyncConnection, model: EmbeddingModel) -> N
         return
     counted = await connection.execute(text(f"SELECT count(*) FROM {model.table}"))  # noqa: S608 (our own name)
     rows = counted.scalar_one()
-    if rows < INDEXED_FROM_ROWS:
+    if rows < from_rows:
         return
     if state is False:  # what a build that was killed leaves behind
         await connection.execute(text(f"DROP INDEX CONCURRENTLY {model.index}"))
