@@ -72,7 +72,7 @@ def chat(
     thread: Annotated[str | None, typer.Option(help="Go on in this thread, or begin it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a conversation in the terminal."""
+    """Ask one question after the other in the terminal, in one thread."""
     from bot.commands.asking import chat
 
     chat(thread=thread, as_json=as_json)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from core.errors import SettingsError, ThreadloreError
 from core.messages import Frozen
 
 if TYPE_CHECKING:
-    from bot.web.settings import HttpSettings
     from core.ports import ChatModel, Embedder, KnowledgeStore
     from core.settings import CoreSettings
     from core.storage.database import Database
@@ -97,40 +95,6 @@ async def check_home(settings: CoreSettings) -> list[Finding]:
             )
         ]
     return [good("home", f"{home.absolute()} can be written")]
-
-
-async def check_port(settings: HttpSettings) -> list[Finding]:
-    """Whether `serve` could listen."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    place = f"{settings.http_host}:{settings.http_port}"
-    try:
-        socket.create_server((settings.http_host, settings.http_port), family=family).close()
-    except OSError as error:
-        if await _runs_already(settings):
-            return [good("http", f"Threadlore is running at {place}")]
-        return [
-            bad(
-                "http",
-                f"{place} cannot be listened on ({error.strerror})",
-                "Set HTTP_PORT to a free port, or HTTP_HOST to an address of this machine.",
-            )
-        ]
-    guarded = "with a token" if settings.http_token else "for this machine only"
-    return [good("http", f"{place} is free; the page and the interface are {guarded}")]
-
-
-async def _runs_already(settings: HttpSettings) -> bool:
-    import httpx
-
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
-    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
-    try:
-        async with httpx.AsyncClient(timeout=5) as client:
-            health = await client.get(f"{address}/healthz")
-            document = await client.get(f"{address}/")
-    except httpx.HTTPError:
-        return False
-    return health.status_code == 200 and "<title>Threadlore</title>" in document.text
 
 
 async def check_knowledge(locations: Iterable[str], store: KnowledgeStore | None) -> list[Finding]:

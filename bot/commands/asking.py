@@ -22,7 +22,7 @@ from bot.commands.running import (
 
 if TYPE_CHECKING:
     from bot.asking import Answered
-    from bot.console.conversation import Conversation
+    from bot.console.thread import ConsoleThread
     from core.settings import CoreSettings
 
 DRAIN_SECONDS = 10.0
@@ -40,8 +40,8 @@ def ask(text: str, *, thread: str | None, as_json: bool) -> None:
         raise SystemExit(_wrong("the question is empty"))
 
     async def work(settings: CoreSettings) -> Answered:
-        async with open_conversation(settings, thread, one_question=True) as conversation:
-            return await take_turn(conversation, text, as_json=as_json)
+        async with open_thread(settings, thread, one_question=True) as here:
+            return await take_turn(here, text, as_json=as_json)
 
     if run_command(work).outcome in ("failed", "refused"):
         raise SystemExit(FAILED)
@@ -49,21 +49,21 @@ def ask(text: str, *, thread: str | None, as_json: bool) -> None:
 
 def chat(*, thread: str | None, as_json: bool) -> None:
     async def work(settings: CoreSettings) -> None:
-        async with open_conversation(settings, thread) as conversation:
-            await talk(conversation, as_json=as_json)
+        async with open_thread(settings, thread) as here:
+            await talk(here, as_json=as_json)
 
     run_command(work)
 
 
 @asynccontextmanager
-async def open_conversation(
+async def open_thread(
     settings: CoreSettings, thread: str | None, *, one_question: bool = False
-) -> AsyncIterator[Conversation]:
+) -> AsyncIterator[ConsoleThread]:
     """A thread in the terminal, with a worker in this very process."""
     from bot.bootstrap import open_application
     from bot.commands.first_sync import sync_once
     from bot.console.adapter import CONSOLE_CHANNEL, ConsoleAdapter
-    from bot.console.conversation import Conversation
+    from bot.console.thread import ConsoleThread
     from core.messages import Thread
 
     adapter = ConsoleAdapter()
@@ -75,7 +75,7 @@ async def open_conversation(
         await adapter.start(app.stores.inbox.put)
         app.dispatcher.start()
         try:
-            yield Conversation(
+            yield ConsoleThread(
                 adapter,
                 outbox=app.stores.outbox,
                 turns=app.stores.turns,
@@ -87,12 +87,12 @@ async def open_conversation(
             await app.dispatcher.stop(DRAIN_SECONDS)
 
 
-async def take_turn(conversation: Conversation, text: str, *, as_json: bool) -> Answered:
+async def take_turn(here: ConsoleThread, text: str, *, as_json: bool) -> Answered:
     """Ask and show; the answer goes to stdout in the form that its reader wants."""
     from bot.asking import Answered, NotAnsweredInTimeError
     from bot.console.render import render_json, render_plain, show_live
 
-    steps = conversation.ask(text)
+    steps = here.ask(text)
     try:
         if sys.stdout.isatty() and not as_json:
             from rich.console import Console
@@ -108,7 +108,7 @@ async def take_turn(conversation: Conversation, text: str, *, as_json: bool) -> 
     raise CommandFailedError("no answer came")
 
 
-async def talk(conversation: Conversation, *, as_json: bool) -> None:
+async def talk(here: ConsoleThread, *, as_json: bool) -> None:
     """Read lines until there are no more; each is a question, a rating or a word to us."""
     interactive = sys.stdin.isatty()
     if interactive:
@@ -120,22 +120,22 @@ async def talk(conversation: Conversation, *, as_json: bool) -> None:
         if not text:
             continue
         if text == "/new":
-            conversation.begin_anew()
+            here.begin_anew()
             tell("A new thread.")
         elif text == "/help":
             tell(HELP)
         elif text == "+" or text == "-" or text.startswith("- "):
-            await _rate(conversation, text)
+            await _rate(here, text)
         else:
             try:
-                await take_turn(conversation, text, as_json=as_json)
+                await take_turn(here, text, as_json=as_json)
             except CommandFailedError as error:
                 tell(f"{error} {error.remedy}")
 
 
-async def _rate(conversation: Conversation, text: str) -> None:
+async def _rate(here: ConsoleThread, text: str) -> None:
     rating: Literal[1, -1] = 1 if text == "+" else -1
-    if await conversation.rate(rating, text[1:].strip() or None):
+    if await here.rate(rating, text[1:].strip() or None):
         tell("Thank you.")
     else:
         tell("There is no answer to rate yet.")

@@ -106,7 +106,7 @@ class Examination:
         return await check_langfuse(self._settings)
 
     async def http(self) -> Sequence[Finding]:
-        from bot.doctor import check_port
+        from bot.web.doctor import check_port
         from bot.web.settings import read_http_settings
 
         return await check_port(read_http_settings())

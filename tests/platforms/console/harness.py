@@ -1,4 +1,4 @@
-"""The terminal for the adapter contract: each person sits in a conversation of their own."""
+"""The terminal for the adapter contract: each person sits in a thread of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from bot.asking import Answered
 from bot.console.adapter import ConsoleAdapter
-from bot.console.conversation import Conversation
+from bot.console.thread import ConsoleThread
 from bot.mailbox import BODIES, AnswerBody
 from core.messages import Answer, MessagePosted, Turn, trace_id_for
 from core.ports import Effect
@@ -31,7 +31,7 @@ class ConsoleHarness:
         self.log = EventLog()
         self._waiting: set[asyncio.Task[None]] = set()
 
-    # --- what a conversation reads of the stores --------------------------------------------------
+    # --- what a thread in the terminal reads of the stores --------------------------------------------------
 
     async def get(self, turn_id: UUID) -> Turn | None:
         return None
@@ -53,31 +53,31 @@ class ConsoleHarness:
     async def click(self, author: str, message_id: str, mark: Literal["up", "down"]) -> None:
         body = BODIES.validate_python(self.mailbox.screen[message_id].body)
         assert isinstance(body, AnswerBody)
-        conversation = self._sit_down(author)
-        conversation.last = Answered(
+        terminal = self._sit_down(author)
+        terminal.last = Answered(
             turn_id=body.turn_id,
             trace_id=trace_id_for(body.turn_id),
-            thread=conversation.thread,
+            thread=terminal.id,
             answer=Answer(text=""),
             outcome="answered",
         )
-        self._keep(asyncio.create_task(self._rate(conversation, mark)))
+        self._keep(asyncio.create_task(self._rate(terminal, mark)))
 
-    async def _rate(self, conversation: Conversation, mark: Literal["up", "down"]) -> None:
-        await conversation.rate(1 if mark == "up" else -1)
+    async def _rate(self, terminal: ConsoleThread, mark: Literal["up", "down"]) -> None:
+        await terminal.rate(1 if mark == "up" else -1)
 
-    async def _ask(self, conversation: Conversation, text: str) -> str:
+    async def _ask(self, terminal: ConsoleThread, text: str) -> str:
         known = {e.message.id for e in self.log.events if isinstance(e, MessagePosted)}
-        self._keep(asyncio.create_task(self._follow(conversation, text)))
+        self._keep(asyncio.create_task(self._follow(terminal, text)))
         event = await self.log.next(MessagePosted, lambda e: e.message.id not in known)
         return event.message.id
 
-    async def _follow(self, conversation: Conversation, text: str) -> None:
-        async for _ in conversation.ask(text):
+    async def _follow(self, terminal: ConsoleThread, text: str) -> None:
+        async for _ in terminal.ask(text):
             pass
 
-    def _sit_down(self, author: str, thread: str | None = None) -> Conversation:
-        return Conversation(
+    def _sit_down(self, author: str, thread: str | None = None) -> ConsoleThread:
+        return ConsoleThread(
             self.adapter,
             outbox=self,
             turns=self,

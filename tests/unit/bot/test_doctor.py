@@ -19,12 +19,12 @@ from bot.doctor import (
     check_home,
     check_knowledge,
     check_langfuse,
-    check_port,
     good,
     run_check,
 )
 from bot.slack.doctor import check_slack
 from bot.slack.settings import SlackSettings
+from bot.web.doctor import check_port
 from bot.web.settings import HttpSettings
 from core.errors import ModelPermanentError, SettingsError
 from core.settings import CoreSettings

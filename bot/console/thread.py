@@ -17,7 +17,7 @@ from core.ports import FeedbackStore
 RECORD_SECONDS = 3.0
 
 
-class Conversation:
+class ConsoleThread:
     """Asks in one thread; without an id it begins a new one. `author`: whoever sits here. The adapter must have been started."""
 
     def __init__(
@@ -35,16 +35,16 @@ class Conversation:
         self._feedback = feedback
         self._asker = Asker(adapter, outbox=outbox, turns=turns, timeout_seconds=timeout_seconds)
         self._author = Author(id=author or _whoever_sits_here())
-        self.thread = thread or uuid4().hex
+        self.id = thread or uuid4().hex
         self.last: Answered | None = None
 
     def begin_anew(self) -> None:
         """What follows does not remember what came before."""
-        self.thread, self.last = uuid4().hex, None
+        self.id, self.last = uuid4().hex, None
 
     async def ask(self, text: str) -> AsyncIterator[Progress]:
         """Raises NotAnsweredInTimeError and StorageError."""
-        question = make_question(CONSOLE_CHANNEL, self._author, text, thread=self.thread)
+        question = make_question(CONSOLE_CHANNEL, self._author, text, thread=self.id)
         async for step in await self._asker.ask(question):
             if isinstance(step, Answered):
                 self.last = step
@@ -52,7 +52,7 @@ class Conversation:
 
     async def rate(self, rating: Rating, comment: str | None = None) -> bool:
         """Rate the last answer; False if there is none. Returns once it is recorded, or left to the next
-        worker: a conversation may end right after."""
+        worker: the program may end right after."""
         if self.last is None or self.last.outcome in ("failed", "refused"):
             return False
         await self._adapter.receive(
