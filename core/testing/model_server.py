@@ -24,7 +24,8 @@ from core.messages import Frozen
 from core.testing import model_wire as wire
 from core.testing.loopback import LoopbackServer, never
 
-PASSAGE = re.compile(r"<passage number=1[^>]*>\n(.+)")
+PASSAGE = re.compile(r"<passage number=1[^>]*>\n(?:[^\w\n]*\n|[`~]{3}.*\n)*(.+)")
+"""The first line of the first passage that says something."""
 LAST_QUESTION = re.compile(r"question:\s*(.+)\s*\Z", re.IGNORECASE)
 REQUESTS_KEPT = 10_000
 EMBEDDING_DIMENSIONS = 64
