@@ -153,6 +153,7 @@ async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embed
         from core.providers.hosted import build_embedder
 
         hosted = build_embedder(settings.embedding_model)
+        stack.push_async_callback(hosted.aclose)
         await hosted.open()
         return hosted
     from core.providers.local_embedder import LocalEmbedder
