@@ -91,7 +91,7 @@ def server_pid(home: Path) -> int:
 
 def is_alive(pid: int) -> bool:
     """Whether the process runs; one that is dead and unburied does not."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return psutil.pid_exists(pid) and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 async def test_processes_that_start_at_once_share_one_server_and_the_last_stops_it(tmp_path: Path) -> None:

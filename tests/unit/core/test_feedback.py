@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.feedback import Marks, fold_mark, standing_feedback
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn
+from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn, Rating
 from core.testing.making import START, make_author, make_given, make_withdrawn
 
 TURN = uuid4()
@@ -122,7 +122,7 @@ def test_the_order_of_arrival_does_not_matter(moments: list[int], random: Random
         if random.random() < 0.4:
             events.append(make_withdrawn(symbol, at=at(moment)))
         else:
-            rating = -1 if symbol == "thumbsdown" else 1
+            rating: Rating = -1 if symbol == "thumbsdown" else 1
             events.append(make_given(rating, symbol=symbol, at=at(moment)))
     shuffled = random.sample(events, len(events))
     assert fold(*events) == fold(*shuffled)
