@@ -26,6 +26,7 @@ from core.messages import Event, channel_of
 
 Role = Literal["all", "ingress", "worker"]
 DRAIN_SECONDS = 20.0
+FIRST_SYNC_SECONDS = 60.0
 LONGEST_RECONNECT_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
@@ -94,20 +95,29 @@ class Server:
         if self._role != "ingress":
             app.dispatcher.start()
             self._working = True
+            await self._keep_knowledge_up()
         for adapter in app.adapters.values():
             await self._open(adapter)
         self._start_http(listening)
-        locations = knowledge_locations(app.settings)
-        if self._role != "ingress" and locations:
-            upkeep = KnowledgeUpkeep(
-                app.library.ingestor,
-                app.stores.exclusive,
-                locations,
-                every_seconds=app.settings.knowledge_sync_minutes * 60,
-            )
-            self._tasks.append(asyncio.create_task(upkeep.run()))
         print(describe(app, self._role, self._address), flush=True)  # noqa: T201 - what `serve` is asked for
         log.info("ready", role=self._role, platforms=sorted(app.adapters), address=self._address)
+
+    async def _keep_knowledge_up(self) -> None:
+        """In the background; only a first start waits a while, because it would have no answers yet."""
+        app = self._app
+        upkeep = KnowledgeUpkeep(
+            app.library.ingestor,
+            app.stores.exclusive,
+            knowledge_locations(app.settings),
+            every_seconds=app.settings.knowledge_sync_minutes * 60,
+        )
+        first_start = not await app.stores.knowledge_store.sources()
+        self._tasks.append(asyncio.create_task(upkeep.run()))
+        if first_start:
+            log.info("reading_documents", wait_at_most_seconds=FIRST_SYNC_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_SYNC_SECONDS):
+                    await upkeep.first_round.wait()
 
     async def stop(self) -> None:
         """Nothing new comes in, what is under way is finished or handed over, then the rest ends."""

@@ -33,6 +33,8 @@ class KnowledgeUpkeep:
         self._exclusive = exclusive
         self._locations = locations
         self._every_seconds = every_seconds
+        self.first_round = asyncio.Event()
+        """Set once the first round has ended, well or not."""
 
     async def run(self) -> None:
         """Goes on until cancelled; a failure is logged, and the next round comes."""
@@ -43,6 +45,7 @@ class KnowledgeUpkeep:
                 log.warning("knowledge_not_synced", error=type(error).__name__)
             except Exception:
                 log.exception("knowledge_not_synced")
+            self.first_round.set()
             await asyncio.sleep(self._every_seconds)
 
     async def sync_once(self) -> None:
