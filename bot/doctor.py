@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import computed_field
 
@@ -21,9 +21,18 @@ from core.messages import Frozen
 if TYPE_CHECKING:
     from core.ports import ChatModel, Embedder, KnowledgeStore
     from core.settings import CoreSettings
-    from core.storage.database import Database
 
 CHECK_SECONDS = 30.0
+
+
+class Checkable(Protocol):
+    """A database that can be asked how it is. Raises SettingsError and StorageError."""
+
+    async def ping(self) -> None: ...
+
+    async def require_pgvector(self) -> str:
+        """The version of pgvector."""
+        ...
 
 
 class Finding(Frozen):
@@ -139,7 +148,7 @@ async def _check_page(url: str) -> Finding:
 # --- what Threadlore stands on ---------------------------------------------------------------------
 
 
-async def check_database(database: Database) -> list[Finding]:
+async def check_database(database: Checkable) -> list[Finding]:
     """Postgres, pgvector and the schema; `database` is migrated already."""
     await database.ping()
     version = await database.require_pgvector()

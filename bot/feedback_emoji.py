@@ -19,10 +19,9 @@ _UP_MORE = ("tada", "🎉", "raised_hands", "🙌", "clap", "👏", "star", "⭐
 _DOWN = ("-1", "thumbsdown", "👎", "x", "❌", "negative_squared_cross_mark", "❎", "no_entry_sign", "🚫")
 _DOWN_MORE = ("confused", "😕", "disappointed", "😞", "face_palm", "facepalm", "🤦")
 
-DEFAULT_EMOJI_RATINGS: Mapping[str, Rating] = MappingProxyType(
-    {name: cast(Rating, 1) for name in _UP + _UP_MORE}
-    | {name: cast(Rating, -1) for name in _DOWN + _DOWN_MORE}
-)
+_GOOD: dict[str, Rating] = dict.fromkeys(_UP + _UP_MORE, 1)
+_BAD: dict[str, Rating] = dict.fromkeys(_DOWN + _DOWN_MORE, -1)
+DEFAULT_EMOJI_RATINGS: Mapping[str, Rating] = MappingProxyType(_GOOD | _BAD)
 """Emoji without a setting: Slack's and Discord's short names, and the characters themselves."""
 
 _SHADE = re.compile(r"::skin-tone-[2-6]|_tone[1-5]$|[\U0001F3FB-\U0001F3FF\uFE00-\uFE0F\u200D]")

@@ -223,7 +223,9 @@ def open_socket(settings: HttpSettings) -> socket.socket:
     """Listen where the settings say. Raises SettingsError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
     try:
-        listening = socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
+        listening = socket.create_server(
+            (settings.http_host, settings.http_port), family=family, backlog=2048
+        )
     except OSError as error:
         raise SettingsError(
             "HTTP_PORT",

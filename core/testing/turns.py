@@ -128,13 +128,17 @@ class InMemoryTurnStore:
     def _in(self, platform: str, workspace: str) -> list[Turn]:
         turns = [turn for _, turn in self._turns.values()]
         return [
-            t for t in turns if (t.thread.channel.platform, t.thread.channel.workspace) == (platform, workspace)
+            t
+            for t in turns
+            if (t.thread.channel.platform, t.thread.channel.workspace) == (platform, workspace)
         ]
 
     async def _erase(
         self, turns: Sequence[Turn], items: Sequence[Item], rated: set[tuple[UUID, str]]
     ) -> Forgotten:
-        ratings = {(one.turn_id, one.author) for turn in turns for one in await self._feedback.of_turn(turn.id)}
+        ratings = {
+            (one.turn_id, one.author) for turn in turns for one in await self._feedback.of_turn(turn.id)
+        }
         messages = {(turn.thread.channel, turn.question_message_id) for turn in turns}
         for item in items:
             if isinstance(item.event, MessagePosted | MessageEdited):

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from pages import ROOT, column, name_of
+
+from tests.architecture.pages import ROOT, column, name_of
 
 GLOSSARY = ROOT / "docs/glossary.md"
 WORDS_OF_A_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")

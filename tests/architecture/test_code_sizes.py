@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import ROOT, name_of
+
+from tests.architecture.pages import ROOT, name_of
 
 LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 60

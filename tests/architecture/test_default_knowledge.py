@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from pages import ROOT
 
 from core.assistant import Assistant, Question
 from core.graph.build import build_graph
@@ -23,6 +22,7 @@ from core.testing.inbox import InMemoryInbox
 from core.testing.making import make_message
 from core.testing.outbox import InMemoryOutbox
 from core.testing.turns import InMemoryTurnStore
+from tests.architecture.pages import ROOT
 
 pytestmark = pytest.mark.long
 

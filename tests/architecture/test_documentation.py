@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import typer
-from pages import ROOT, all_pages, anchors_of, code_of, column, links_of, name_of
 
 from bot.cli import app
 from core.settings import EnvironmentSettings
+from tests.architecture.pages import ROOT, all_pages, anchors_of, code_of, column, links_of, name_of
 
 PAGES = [pytest.param(page, id=name_of(page)) for page in all_pages()]
 SETTING = re.compile(r"`([A-Z][A-Z0-9_]+)`")

@@ -89,7 +89,7 @@ async def test_slack_is_well_when_both_tokens_and_all_scopes_are() -> None:
 
 
 async def test_a_slack_token_that_is_refused_is_named() -> None:
-    refused = (200, {"ok": False, "error": "invalid_auth"}, {})
+    refused: Any = (200, {"ok": False, "error": "invalid_auth"}, {})
     findings = await ask_slack(refused, refused)
     assert failed(findings) == ["slack", "slack events"]
     assert "invalid_auth" in findings[0].detail

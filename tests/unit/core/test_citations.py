@@ -10,7 +10,13 @@ from core.messages import Passage
 
 def make_passage(chunk_id: int, text: str, title: str = "Handbook") -> Passage:
     return Passage(
-        chunk_id=chunk_id, document_id=chunk_id, title=title, uri=f"docs/{chunk_id}.md", text=text, rank=chunk_id, score=1.0
+        chunk_id=chunk_id,
+        document_id=chunk_id,
+        title=title,
+        uri=f"docs/{chunk_id}.md",
+        text=text,
+        rank=chunk_id,
+        score=1.0,
     )
 
 

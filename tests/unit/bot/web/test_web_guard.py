@@ -9,12 +9,12 @@ import pytest
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
-from web_ground import TOKEN, make_settings, open_ground
 
 from bot.web.app import SlackEndpoints
 from bot.web.guard import access_of
 from bot.web.settings import check_http_settings
 from core.errors import SettingsError
+from tests.unit.bot.web.web_ground import TOKEN, make_settings, open_ground
 
 PUBLIC = {"/healthz", "/readyz", "/slack/events", "/slack/install", "/slack/oauth_redirect"}
 SHELL = {"/", "/docs", "/openapi.json", "/favicon.ico", "/static"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from web_ground import open_ground
 
 from bot.metrics import Metrics
 from bot.web.app import ASSETS
 from bot.web.models import CheckOut, Readiness
+from tests.unit.bot.web.web_ground import open_ground
 
 PAGES = {"/": "playground.html", "/docs": "docs.html"}
 

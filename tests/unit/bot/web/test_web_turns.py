@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
-from web_ground import ANSWER, open_ground, read_events
 
 from core.messages import (
     Answer,
@@ -15,6 +14,7 @@ from core.messages import (
     MessagePosted,
     Thread,
 )
+from tests.unit.bot.web.web_ground import ANSWER, open_ground, read_events
 
 XSS = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 

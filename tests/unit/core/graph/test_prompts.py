@@ -8,7 +8,13 @@ from core.graph.prompts import load_prompt, render_memory, render_passages
 from core.messages import Memory, Passage
 
 PASSAGE = Passage(
-    chunk_id=1, document_id=1, title="A {question}", uri="a.md", text="Braces {memory} stay.", rank=1, score=1.0
+    chunk_id=1,
+    document_id=1,
+    title="A {question}",
+    uri="a.md",
+    text="Braces {memory} stay.",
+    rank=1,
+    score=1.0,
 )
 
 
