@@ -10,7 +10,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -202,6 +202,13 @@ class Cluster:
             self._make_private(folder)
         for stale in (self.pid_file, folder / self.SOCKET_NAME, folder / f"{self.SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
+
+    def remove_socket_folder(self) -> None:
+        """After a stop: leave nothing in the temporary folder."""
+        folder = self._socket_folder()
+        if folder != self.data:
+            with suppress(OSError):  # somebody put something there, or it is gone
+                folder.rmdir()
 
     def _make_private(self, folder: Path) -> None:
         try:

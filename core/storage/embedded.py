@@ -150,6 +150,7 @@ async def _stop_server(cluster: Cluster) -> None:
         while time.monotonic() < deadline:
             lock = _server_lock(cluster)
             if lock is not None:
+                cluster.remove_socket_folder()
                 os.close(lock)
                 log.info("embedded_postgres_stopped", folder=str(cluster.data))
                 return
