@@ -32,7 +32,7 @@ class SearchPolicy(Frozen):
     coverage: its BM25 score as a share of what a chunk that repeats every word of the question for ever
     would reach. Both are figures of the pair of question and chunk alone, so that scores of different questions
     can be compared; ranks, which reciprocal rank fusion goes by, say less (docs/evaluation.md).
-    `leg_size` is how many chunks each leg proposes.
+    `leg_size` is how many chunks each leg proposes; up to `exact_rows`, no fewer than are asked for.
 
     The lexical leg looks at chunks with the rarest words of the question, in all about `lexical_rows`, and weighs
     at most `lexical_words` words; `exact_rows` is up to how many readable chunks the dense leg compares one

@@ -41,7 +41,7 @@ dense_found AS MATERIALIZED (
         WHERE (SELECT chunks FROM scope) <= {exact_rows}
           AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
         OFFSET 0) one_by_one
-     ORDER BY distance LIMIT {leg_size})
+     ORDER BY distance LIMIT greatest({leg_size}, :limit))
     UNION ALL
     (SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
      WHERE (SELECT chunks FROM scope) > {exact_rows} AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
@@ -80,7 +80,7 @@ scored AS MATERIALIZED (
     SELECT id AS chunk_id, -(weights <#> (SELECT weights FROM question)) AS score
     FROM chunks
     WHERE searched @@ (SELECT query FROM question) AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
-    ORDER BY score DESC, id LIMIT {leg_size}
+    ORDER BY score DESC, id LIMIT greatest({leg_size}, :limit)
 ), lexical AS MATERIALIZED (
     SELECT chunk_id, score / (SELECT most FROM question) AS coverage,
            row_number() OVER (ORDER BY score DESC, chunk_id) AS place

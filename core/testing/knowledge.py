@@ -172,8 +172,8 @@ class InMemoryKnowledgeStore:
             if document.embedder == embedder
         }
         coverages = self._coverages(text, [chunk for _, chunk in readable.values()])
-        dense = _ranks(similarities, self._policy.leg_size)
-        lexical = _ranks(coverages, self._policy.leg_size)
+        size = max(self._policy.leg_size, limit)
+        dense, lexical = _ranks(similarities, size), _ranks(coverages, size)
         fused = self._policy.fuse(
             {id: similarities[id] for id in dense.keys() | lexical.keys() if id in similarities},
             {id: coverages[id] for id in lexical},
