@@ -301,6 +301,7 @@ async def open_application(
             platforms=tuple(adapters),
             concurrency=settings.worker_concurrency,
             only_thread=only_thread,
+            lease_seconds=settings.lease_seconds,
         )
         yield Application(
             library=library,

@@ -81,6 +81,9 @@ class CoreSettings(EnvironmentSettings):
     worker_concurrency: int = Field(
         default=256, ge=1, le=2000, description="How many threads one process answers at once, 1 to 2000."
     )
+    lease_seconds: float = Field(
+        default=30.0, ge=1, le=600, description="A number of seconds between 1 and 600."
+    )
 
     langfuse_public_key: str | None = Field(default=None, description="The pk-lf-... key of the project.")
     langfuse_secret_key: SecretStr | None = Field(
