@@ -31,6 +31,7 @@ class Fault:
     """What happens to the next `times` requests whose "METHOD /path" matches `route`, a regular expression.
 
     `status` None cuts the connection. `accepted`: the request is carried out first, only its answer is lost.
+    `held`: the request is carried out, and its answer kept back until this is set.
     """
 
     route: str
@@ -40,6 +41,7 @@ class Fault:
     retry_after_seconds: float = 0.0
     code: int = 0
     delay_seconds: float = 0.0
+    held: asyncio.Event | None = None
 
 
 class Faults:
@@ -66,6 +68,10 @@ class Faults:
             return await handler(request)
         if fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
+        if fault.held is not None:
+            answered = await handler(request)
+            await fault.held.wait()
+            return answered
         if fault.accepted:
             await handler(request)
         return _outcome(fault, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ class Fault:
 
     `error`: Slack's code. `status`: an HTTP status with a body that is no JSON. `retry_after_seconds`:
     a 429. `reset`: the connection is cut before the call is accepted, or after. `delay_seconds` comes first.
+    `held`: the call is accepted, and its answer kept back until this is set.
     """
 
     error: str | None = None
@@ -25,6 +27,7 @@ class Fault:
     retry_after_seconds: float | None = None
     reset: Reset | None = None
     delay_seconds: float = 0.0
+    held: asyncio.Event | None = None
     times: float = 1
 
 

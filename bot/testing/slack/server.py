@@ -167,6 +167,9 @@ class SlackServer(People):
             _cut(request)
             return web.Response()
         answer = self._answer(method, token, arguments)
+        if fault.held is not None:
+            self._changed.set()
+            await fault.held.wait()
         if fault.reset == "after":
             _cut(request)
         return answer
