@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from core.errors import ModelError
+from core.errors import ModelError, StorageError
 from core.graph.calling import build_request, call_model
 from core.graph.state import TurnTrace
 from core.messages import Memory, Message, Thread
@@ -74,10 +74,11 @@ class ThreadMemory:
             if not old:
                 return False
             summary = await self._write_summary(stored, old)
-            await self._turns.remember_summary(thread, summary, through=old[-1][0])
-            log.info("thread_summarised", turns=len(old))
-            return True
-        except (ModelError, TimeoutError) as error:
+            # What was erased while the summary was written must not come back in it.
+            kept = await self._turns.remember_summary(thread, summary, through=old[-1][0], base=stored)
+            log.info("thread_summarised", turns=len(old), kept=kept)
+            return kept
+        except (ModelError, StorageError, TimeoutError) as error:
             log.warning("summary_failed", error=type(error).__name__)
             return False
         finally:
