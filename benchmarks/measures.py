@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import time
 from dataclasses import dataclass
@@ -16,7 +17,12 @@ TURNS = 60
 BURST = 200
 BURST_MODEL_SECONDS = 2.0
 LONG_THREAD = 100
-QUESTION = "How do I connect Threadlore to Slack?"
+QUESTIONS = [
+    f"How do I {what}, and what should I look out for when number {n} of us tries?"
+    for n in range(7)
+    for what in ("connect Threadlore to Slack", "connect Threadlore to Discord", "add our own documents")
+]
+"""Different ones, so that nothing can be answered from a cache."""
 
 
 @dataclass
@@ -49,7 +55,7 @@ async def measure(platform: Platform, bot: BotProcess, model: ModelServer) -> Fi
 
 async def _one(platform: Platform, model: ModelServer) -> tuple[float, float]:
     asked_at = time.monotonic()
-    question = await platform.ask(QUESTION)
+    question = await platform.ask(random.choice(QUESTIONS))
     answered_at = await platform.final([question])
     to_model = model.requests[-1].at - asked_at
     # Let what follows an answer end, so that it does not count for the next question.
@@ -61,7 +67,7 @@ async def _burst(platform: Platform, model: ModelServer) -> float:
     model.delay_seconds = BURST_MODEL_SECONDS
     try:
         began = time.monotonic()
-        questions = [await platform.ask(QUESTION) for _ in range(BURST)]
+        questions = [await platform.ask(random.choice(QUESTIONS)) for _ in range(BURST)]
         return await platform.final(questions) - began
     finally:
         model.delay_seconds = 0.0
@@ -73,7 +79,7 @@ async def measure_long_thread(platform: Platform) -> tuple[float, float]:
     thread: str | None = None
     for _ in range(LONG_THREAD):
         asked_at = time.monotonic()
-        question = await platform.ask(QUESTION, thread)
+        question = await platform.ask(random.choice(QUESTIONS), thread)
         thread = thread or question
         times.append(1000 * (await platform.final([question], thread) - asked_at))
         await asyncio.sleep(0.03)

@@ -12,6 +12,7 @@ from bot.adapter import Adapter, AdapterError, ReplyTarget
 from bot.delivery import DeliveryRefusedError, Reply
 from bot.metrics import Metrics
 from core.assistant import Assistant, Question
+from core.errors import LeaseLostError
 from core.logs import bind
 from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
 from core.ports import Claim, InboxEnd, Outbox, Tracer, TurnStore
@@ -50,7 +51,7 @@ class Answering:
         message = event.message
         if message.author.is_self or message.author.is_bot:
             return "ignored", "written by a bot"
-        if await self._turns.is_deleted(message.thread.channel, message.id):
+        if claim.deleted:
             return "cancelled", "deleted before it was answered"
         if event.addressing == "thread" and not await self._turns.takes_part(message.thread):
             return "ignored", "in a thread that is not ours"
@@ -68,6 +69,8 @@ class Answering:
         message = event.message
         if message.author.is_self or message.author.is_bot or event.addressing is None:
             return "ignored", "not for us"
+        if claim.deleted:
+            return "cancelled", "deleted before it was answered"
         known = await self._turns.get(turn_id_for(message))
         if known is not None and known.question == message.text:
             return "ignored", "the question is the same"
@@ -99,10 +102,12 @@ class Answering:
                 if turn is None:
                     self._show_status(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
-                if await self._turns.is_deleted(message.thread.channel, message.id):
-                    await self._take_back(adapter, turn)
-                    return "cancelled", "deleted while it was answered"
                 await reply.finish(turn)
+            except LeaseLostError:
+                await reply.abandon()
+                if await self._turns.is_deleted(message.thread.channel, message.id):
+                    await reply.take_back()
+                raise
             except DeliveryRefusedError as error:
                 return "failed", f"the platform refused the reply: {error}"
             finally:
@@ -137,12 +142,6 @@ class Answering:
         except AdapterError as error:
             log.warning("thread_not_read", error=type(error).__name__)
             return []
-
-    async def _take_back(self, adapter: Adapter, turn: Turn) -> None:
-        channel = turn.thread.channel
-        for effect in await self._turns.forget_message(channel, turn.question_message_id):
-            if effect.message_id is not None:
-                await adapter.delete(channel, effect.message_id)
 
     def _show_status(self, adapter: Adapter, target: ReplyTarget) -> None:
         if adapter.capabilities.status:

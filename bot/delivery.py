@@ -86,6 +86,7 @@ class Reply:
         self._stream: ReplyStream | None = None
         self._stream_planned = False
         self._stream_failed = False
+        self._shown: list[str] = []
 
     def show(self, text_so_far: str) -> None:
         """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
@@ -104,6 +105,8 @@ class Reply:
         else:
             purpose, rendered = "notice", [self._adapter.render_notice(turn.answer.text)]
         await self._stop_pump()
+        if await self._finish_stream(purpose, rendered):
+            return
         earlier = [] if self._fresh else await self._outbox.of_turn(self._turn_id)
         # A notice that follows a half-shown answer takes its place: the stream's effect stays the first.
         begun = self._stream_planned or any(e.purpose == "answer" and e.part == 0 for e in earlier)
@@ -112,6 +115,22 @@ class Reply:
         for effect, body in zip(effects, rendered, strict=True):
             await self._deliver(effect, body)
         await self._remove_surplus(earlier, {effect.id for effect in effects})
+
+    async def _finish_stream(self, purpose: Purpose, rendered: Sequence[Rendered]) -> bool:
+        """The short way of most replies: the stream is the whole of it, and its effect is planned already."""
+        if not self._fresh or self._stream is None or len(rendered) != 1:
+            return False
+        planned = self._effect(rendered[0], "answer", 0, state="sending")
+        await self._deliver(planned, rendered[0])
+        return True
+
+    async def take_back(self) -> None:
+        """Remove what this reply has shown: its question was deleted, and nobody else knows of it."""
+        for message_id in self._shown:
+            try:
+                await self._adapter.delete(self._target.thread.channel, message_id)
+            except AdapterError as error:
+                self._count(error)
 
     async def abandon(self) -> None:
         """Stop showing text; what is visible stays as it is."""
@@ -137,6 +156,7 @@ class Reply:
             self._count(error)
 
     async def _note_posted(self, message_id: str) -> None:
+        self._shown.append(message_id)
         effect_id = effect_id_for(self._turn_id, "answer", 0)
         await self._outbox.set_state(self._claim, effect_id, "sending", message_id)
 
@@ -168,7 +188,8 @@ class Reply:
                     message_id = await stream.close(rendered)
                 else:
                     message_id = await self._post_once(delivery, message_id, may_be_posted)
-                await self._outbox.set_state(self._claim, effect.id, "sent", message_id)
+                self._shown.append(message_id)
+                await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
                 return
             except AdapterError as error:
                 may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)

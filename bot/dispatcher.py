@@ -57,7 +57,7 @@ class Dispatcher:
         self._poll_seconds = poll_seconds
         self._running: dict[asyncio.Task[None], Claim] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._freed = asyncio.Event()
+        self._look_again = asyncio.Event()
         self._feedback_waits = asyncio.Event()
         self._stopping = False
 
@@ -93,7 +93,7 @@ class Dispatcher:
 
     async def _claim_loop(self) -> None:
         while not self._stopping:
-            self._freed.clear()
+            self._look_again.clear()
             room = self._concurrency - len(self._running)
             claims: list[Claim] = []
             try:
@@ -115,10 +115,10 @@ class Dispatcher:
                 await asyncio.sleep(self._poll_seconds)
 
     async def _wait_for_work(self) -> None:
-        """Until something was put in, something was finished (its thread may go on), or the next poll."""
+        """Until something was put in, a thread may go on, there is room again, or the next poll."""
         waits = {
             asyncio.ensure_future(self._inbox.wait(self._poll_seconds)),
-            asyncio.ensure_future(self._freed.wait()),
+            asyncio.ensure_future(self._look_again.wait()),
         }
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -127,8 +127,9 @@ class Dispatcher:
                 wait.cancel()
 
     def _note_done(self, task: asyncio.Task[None]) -> None:
+        if len(self._running) >= self._concurrency:
+            self._look_again.set()
         self._running.pop(task, None)
-        self._freed.set()
 
     async def _lease_loop(self) -> None:
         while True:
@@ -179,7 +180,8 @@ class Dispatcher:
         with bind(event_kind=claim.event.kind, inbox_id=claim.id, attempt=claim.attempts):
             try:
                 end, reason = await self._handle(claim, claim.event)
-                await self._inbox.finish(claim, end, reason)
+                if await self._inbox.finish(claim, end, reason):
+                    self._look_again.set()
                 self._metrics.ended.labels(platform, end).inc()
             except LeaseLostError:
                 self._metrics.leases_lost.inc()

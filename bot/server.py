@@ -164,7 +164,7 @@ class Server:
             self._app.metrics.events.labels(platform, event.kind).inc()
             if not new:
                 self._app.metrics.duplicates.labels(platform).inc()
-            log.info("event_taken_in" if new else "event_known_already")
+            (log.info if new else log.debug)("event_taken_in" if new else "event_known_already")
         return new
 
     # --- HTTP -------------------------------------------------------------------------------------

@@ -139,6 +139,7 @@ def initial_state(question: Question, memory: Memory) -> TurnState:
     """What a run of the graph starts from."""
     return {
         "question": question.text,
+        "query": question.text,
         "memory": memory,
         "audience": question.thread.audience,
         "passages": (),

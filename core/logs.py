@@ -24,7 +24,7 @@ SECRET_VALUE = re.compile(
 
 QUIETER = {
     # These tell their life at INFO, in more words than we do.
-    **dict.fromkeys(("httpx", "httpcore", "alembic", "uvicorn", "openai"), logging.WARNING),
+    **dict.fromkeys(("httpx", "httpcore", "alembic", "uvicorn", "openai", "langgraph"), logging.WARNING),
     # At DEBUG these write down whole messages and addresses with tokens in them.
     **dict.fromkeys(
         ("discord", "slack_bolt", "slack_sdk", "anthropic", "httpx2", "httpcore2"), logging.WARNING

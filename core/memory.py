@@ -14,6 +14,8 @@ from core.graph.state import TurnTrace
 from core.messages import Memory, Message, Thread
 from core.ports import ChatModel, Recollection, TurnStore
 
+SHARE_BEFORE_SUMMARY = 0.75
+"""A summary is begun while everything still fits, so that no turn is missing until it is written."""
 MOST_TURNS = 40
 """How many turns are read at once; more than fit any sensible budget."""
 SUMMARY_SECONDS = 60.0
@@ -44,6 +46,7 @@ class ThreadMemory:
         self._turns = turns
         self._model = model
         self._budget_tokens = budget_tokens
+        self._filling: set[tuple[str, str, str, str]] = set()
         self._summarising: set[tuple[str, str, str, str]] = set()
 
     async def recall(
@@ -53,6 +56,8 @@ class ThreadMemory:
         that is being answered anew."""
         stored = await self._turns.recall(thread, limit=MOST_TURNS)
         turns = [turn for turn in stored.turns if turn[0] != without]
+        if fit(turns, self._comfortable_tokens) < len(turns):
+            self._filling.add(thread.key)
         newest = turns[len(turns) - fit(turns, self._budget_tokens) :]
         return Memory(
             summary=stored.summary,
@@ -65,12 +70,13 @@ class ThreadMemory:
 
         A failure is logged and tried again after the next turn; nothing is lost meanwhile.
         """
-        if thread.key in self._summarising:
+        if thread.key in self._summarising or thread.key not in self._filling:
             return False
+        self._filling.discard(thread.key)
         self._summarising.add(thread.key)
         try:
             stored = await self._turns.recall(thread, limit=MOST_TURNS)
-            old = stored.turns[: len(stored.turns) - fit(stored.turns, self._budget_tokens)]
+            old = stored.turns[: len(stored.turns) - fit(stored.turns, self._comfortable_tokens)]
             if not old:
                 return False
             summary = await self._write_summary(stored, old)
@@ -83,6 +89,10 @@ class ThreadMemory:
             return False
         finally:
             self._summarising.discard(thread.key)
+
+    @property
+    def _comfortable_tokens(self) -> int:
+        return int(self._budget_tokens * SHARE_BEFORE_SUMMARY)
 
     async def _write_summary(self, stored: Recollection, old: Sequence[tuple[UUID, str, str]]) -> str:
         memory = Memory(

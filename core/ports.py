@@ -32,6 +32,7 @@ class Claim(Frozen):
 
     `fence` grows with every claim of the item: each write that follows from it names it, and is
     refused (LeaseLostError) once another worker has taken over. `attempts` counts this one too.
+    `deleted`: the message behind the event has been deleted, also when the deletion came first.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Claim(Frozen):
     attempts: int
     fence: int
     received_at: datetime
+    deleted: bool = False
 
 
 class InboxDepth(Frozen):
@@ -71,8 +73,8 @@ class Inbox(Protocol):
         """Prolong the leases; returns the ids of the items that are still ours."""
         ...
 
-    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
-        """The item is done with. Raises LeaseLostError."""
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
+        """The item is done with. True: more waits in its thread. Raises LeaseLostError."""
         ...
 
     async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
@@ -129,9 +131,15 @@ class Outbox(Protocol):
         ...
 
     async def set_state(
-        self, claim: Claim, effect_id: UUID, state: EffectState, message_id: str | None = None
+        self,
+        claim: Claim,
+        effect_id: UUID,
+        state: EffectState,
+        message_id: str | None = None,
+        *,
+        body: dict[str, object] | None = None,
     ) -> None:
-        """Move one effect on; a message id once stored stays. Raises LeaseLostError."""
+        """Move one effect on; a message id once stored stays, a body replaces. Raises LeaseLostError."""
         ...
 
     async def of_turn(self, turn_id: UUID) -> list[Effect]:
@@ -172,7 +180,7 @@ class TurnStore(Protocol):
     """The record of every turn: memory, trace and export read from it."""
 
     async def record(self, claim: Claim, turn: Turn) -> None:
-        """Store or replace the turn. Raises LeaseLostError."""
+        """Store or replace the turn. Raises LeaseLostError, also when its question was deleted meanwhile."""
         ...
 
     async def get(self, turn_id: UUID) -> Turn | None: ...

@@ -1,8 +1,10 @@
 """The graph of one turn, as the diagram in docs/architecture.md shows it.
 
-    rewrite → search ─┬→ answer ─┬→ check ─┬→ (end)
-                      │   ↻ next │         │
-                      └──────────┴─────────┴→ abstain → (end)
+    [rewrite →] search ─┬→ answer ─┬→ check ─┬→ (end)
+                        │   ↻ next │         │
+                        └──────────┴─────────┴→ abstain → (end)
+
+The first question of a thread needs no rewrite; a model that fails hands over to the next.
 
 No checkpointer: a run is short, the inbox repeats it after a crash, the Turn is the record. Nodes are
 run at least once, so nothing in here posts, spends a budget or remembers.
@@ -57,13 +59,18 @@ def build_graph() -> TurnGraph:
     graph.add_node("check", check)
     graph.add_node("abstain", abstain)
 
-    graph.add_edge(START, "rewrite")
+    graph.add_conditional_edges(START, where_to_begin, ["rewrite", "search"])
     graph.add_edge("rewrite", "search")
     graph.add_conditional_edges("search", or_abstain("answer"), ["answer", "abstain"])
     graph.add_conditional_edges("answer", or_abstain("check"), ["check", "abstain"])
     graph.add_conditional_edges("check", or_abstain(END), [END, "abstain"])
     graph.add_edge("abstain", END)
     return graph.compile()
+
+
+def where_to_begin(state: TurnState) -> str:
+    """The first question of a thread stands on its own."""
+    return "search" if state["memory"].is_empty else "rewrite"
 
 
 def or_abstain(following: str) -> Callable[[TurnState], str]:

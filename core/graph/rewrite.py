@@ -20,14 +20,13 @@ async def rewrite(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
     question, memory, context = state["question"], state["memory"], runtime.context
     with context.trace.span("rewrite") as facts:
         query = question
-        if not memory.is_empty:
-            request, prompt_id = build_request("rewrite", question=question, memory=memory)
-            try:
-                async with asyncio.timeout(REWRITE_SECONDS):
-                    written = await call_model(context.models[0], request, prompt_id, context.trace)
-                query = one_line(written) or question
-            except (ModelError, TimeoutError) as error:
-                facts["failed"] = type(error).__name__
+        request, prompt_id = build_request("rewrite", question=question, memory=memory)
+        try:
+            async with asyncio.timeout(REWRITE_SECONDS):
+                written = await call_model(context.models[0], request, prompt_id, context.trace)
+            query = one_line(written) or question
+        except (ModelError, TimeoutError) as error:
+            facts["failed"] = type(error).__name__
         facts["changed"] = query != question
         facts["query"] = query
     return {"query": query}

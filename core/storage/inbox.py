@@ -67,7 +67,12 @@ class PostgresInbox:
             )
             return None
         return Claim(
-            id=row.id, event=event, attempts=row.attempts, fence=row.fence, received_at=row.received_at
+            id=row.id,
+            event=event,
+            attempts=row.attempts,
+            fence=row.fence,
+            received_at=row.received_at,
+            deleted=row.deleted,
         )
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
@@ -76,9 +81,11 @@ class PostgresInbox:
         )
         return {row.id for row in rows}
 
-    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
-        await self._write(sql.FINISH, claim, how=end, why=reason)
-        self._wakeups.wake_here()
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
+        row = await self._write(sql.FINISH, claim, how=end, why=reason)
+        if row.more_waits:
+            self._wakeups.wake_here()
+        return bool(row.more_waits)
 
     async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
         await self._write(sql.RETRY, claim, after=timedelta(seconds=after_seconds), why=reason)
@@ -111,12 +118,13 @@ class PostgresInbox:
         """Stop telling and listening to other processes."""
         await self._wakeups.aclose()
 
-    async def _write(self, statement: Executable, claim: Claim, **parameters: Any) -> None:
+    async def _write(self, statement: Executable, claim: Claim, **parameters: Any) -> Row[Any]:
         rows = await self._database.run(
             statement, {"claim_id": claim.id, "claim_fence": claim.fence, **parameters}
         )
         if not rows:
             raise LeaseLostError(f"inbox item {claim.id} is no longer ours (fence {claim.fence})")
+        return rows[0]
 
 
 def _keys_of(claims: Sequence[Claim]) -> dict[str, list[int]]:

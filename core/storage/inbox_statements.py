@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     extract,
     func,
+    literal,
     literal_column,
     select,
     true,
@@ -28,7 +29,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import BigInteger, String
 
-from core.storage.tables import InboxRow
+from core.storage.tables import InboxRow, MessageTombstoneRow
 
 DELIVERIES_KEPT = timedelta(days=7)
 ROWS_LOOKED_AT_FOR_PRUNING = 500
@@ -83,6 +84,42 @@ def _claimable() -> Select[int]:
     )
 
 
+IS_DELETED = (
+    select(literal(1))
+    .where(
+        InboxRow.message_id.is_not(None),
+        InboxRow.kind != "message_deleted",
+        MessageTombstoneRow.platform == InboxRow.platform,
+        MessageTombstoneRow.workspace == InboxRow.workspace,
+        MessageTombstoneRow.channel == InboxRow.channel,
+        MessageTombstoneRow.message_id == InboxRow.message_id,
+    )
+    .correlate(InboxRow)
+    .exists()
+    .label("deleted")
+)
+
+
+def _more_waits() -> ColumnElement[bool]:
+    other = aliased(InboxRow)
+    return (
+        select(literal(1))
+        .where(
+            other.platform == InboxRow.platform,
+            other.workspace == InboxRow.workspace,
+            other.channel == InboxRow.channel,
+            other.order_key == InboxRow.order_key,
+            other.state == QUEUED,
+        )
+        .correlate(InboxRow)
+        .exists()
+        .label("more_waits")
+    )
+
+
+MORE_WAITS = _more_waits()
+
+
 def _claim(*conditions: ColumnElement[bool]) -> Update:
     head = (
         _claimable()
@@ -103,6 +140,7 @@ def _claim(*conditions: ColumnElement[bool]) -> Update:
             InboxRow.attempts,
             InboxRow.fence,
             InboxRow.received_at,
+            IS_DELETED,
             FLUSHED_LATER,
         )
     )
@@ -135,7 +173,7 @@ FINISH = (
         finished_at=func.now(),
         **FREE,
     )
-    .returning(InboxRow.id, FLUSHED_LATER)
+    .returning(InboxRow.id, MORE_WAITS, FLUSHED_LATER)
 )
 
 RETRY = (

@@ -71,6 +71,7 @@ _set_state = (
     .values(
         state=bindparam("new_state"),
         message_id=func.coalesce(OutboxRow.message_id, bindparam("known_id", type_=StorableText)),
+        body=func.coalesce(bindparam("new_body", type_=JSONB(none_as_null=True)), OutboxRow.body),
         changed_at=func.now(),
     )
 )
@@ -121,9 +122,20 @@ class PostgresOutbox:
         return [stored[effect.id] for effect in effects]
 
     async def set_state(
-        self, claim: Claim, effect_id: UUID, state: EffectState, message_id: str | None = None
+        self,
+        claim: Claim,
+        effect_id: UUID,
+        state: EffectState,
+        message_id: str | None = None,
+        *,
+        body: dict[str, object] | None = None,
     ) -> None:
-        parameters = {"effect_id": effect_id, "new_state": state, "known_id": message_id}
+        parameters = {
+            "effect_id": effect_id,
+            "new_state": state,
+            "known_id": message_id,
+            "new_body": body,
+        }
         # Before a post it must be on disk that there may be one; afterwards the platform knows too.
         statement = SET_STATE if state == "sending" else SET_STATE_FLUSHED_LATER
         if not await self._database.run(statement, {**fence_of(claim), **parameters}):

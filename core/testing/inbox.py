@@ -41,6 +41,7 @@ class InMemoryInbox:
 
     def __init__(self) -> None:
         self.items: list[Item] = []
+        self._deleted: set[tuple[str, str, str, str]] = set()
         self._seen: set[tuple[str, ...]] = set()
         self._something = asyncio.Event()
 
@@ -78,6 +79,7 @@ class InMemoryInbox:
                     attempts=item.attempts,
                     fence=item.fence,
                     received_at=item.received_at,
+                    deleted=_message_of(item.event) in self._deleted,
                 )
             )
         return claims
@@ -98,9 +100,13 @@ class InMemoryInbox:
             item.lease_until = time.monotonic() + lease_seconds
         return {item.id for item in ours}
 
-    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> None:
-        self.require_held(claim).end(end, reason)
-        self._something.set()
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
+        done = self.require_held(claim)
+        done.end(end, reason)
+        more = any(item.key == done.key and item.state == "queued" for item in self.items)
+        if more:
+            self._something.set()
+        return more
 
     async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
         item = self.require_held(claim)
@@ -165,6 +171,7 @@ class InMemoryInbox:
 
     def cancel(self, channel: Channel, message_id: str) -> None:
         """End what waits or runs because of a message that was deleted."""
+        self._deleted.add((channel.platform, channel.workspace, channel.id, message_id))
         for item in self.items:
             event = item.event
             if (
@@ -174,3 +181,9 @@ class InMemoryInbox:
             ):
                 item.end("cancelled", "message deleted")
                 item.fence += 1
+
+
+def _message_of(event: Event) -> tuple[str, str, str, str] | None:
+    if isinstance(event, MessagePosted | MessageEdited):
+        return (*event.message.thread.key[:3], event.message.id)
+    return None

@@ -31,14 +31,25 @@ class InMemoryOutbox:
         return [self.effects[effect.id] for effect in effects]
 
     async def set_state(
-        self, claim: Claim, effect_id: UUID, state: EffectState, message_id: str | None = None
+        self,
+        claim: Claim,
+        effect_id: UUID,
+        state: EffectState,
+        message_id: str | None = None,
+        *,
+        body: dict[str, object] | None = None,
     ) -> None:
         self._inbox.require_held(claim)
         stored = self.effects.get(effect_id)
         if stored is None:
             raise StorageError(f"there is no effect {effect_id}")
-        known = stored.message_id or message_id
-        self.effects[effect_id] = stored.model_copy(update={"state": state, "message_id": known})
+        self.effects[effect_id] = stored.model_copy(
+            update={
+                "state": state,
+                "message_id": stored.message_id or message_id,
+                "body": stored.body if body is None else body,
+            }
+        )
 
     async def of_turn(self, turn_id: UUID) -> list[Effect]:
         effects = [effect for effect in self.effects.values() if effect.turn_id == turn_id]

@@ -97,7 +97,7 @@ async def test_a_question_becomes_a_cited_answer_that_records_how_it_came_about(
     assert turn.answer.text == ANSWER
     assert [(c.n, c.chunk_id, c.uri) for c in turn.answer.citations] == [(1, 7, BACKUPS.uri)]
     assert shown[-1] == ANSWER
-    assert [span.name for span in turn.spans] == ["remember", "rewrite", "search", "model:answer", "check"]
+    assert [span.name for span in turn.spans] == ["remember", "search", "model:answer", "check"]
     assert turn.model == "fake:model"
     assert turn.prompts[0].startswith("answer@1-")
     assert turn.use.output_tokens > 0
