@@ -88,14 +88,15 @@ class Server:
         self._address = ""
 
     async def start(self) -> None:
-        """Workers first, so that what comes in is worked on; then the ways in; then HTTP."""
+        """Documents and workers first, so that what comes in is answered; then the ways in; then HTTP."""
         app = self._app
         listening = open_socket(self._http_settings)
         self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":
+            # What waited for us must not be told that there is nothing to read.
+            await self._keep_knowledge_up()
             app.dispatcher.start()
             self._working = True
-            await self._keep_knowledge_up()
         for adapter in app.adapters.values():
             await self._open(adapter)
         self._start_http(listening)

@@ -183,11 +183,20 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = PATIENCE
     """What `look` gives as soon as that is something true."""
     try:
         async with asyncio.timeout(seconds):
-            while not (found := await look()):
-                await asyncio.sleep(0.05)
+            while not (found := await look()):  # noqa: ASYNC110 - another process tells nobody when it changes
+                await asyncio.sleep(0.02)
             return found
     except TimeoutError:
         raise AssertionError(f"did not come about within {seconds:g} s") from None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something on our side holds."""
+
+    async def look() -> object:
+        return condition()
+
+    await eventually(look)
 
 
 async def turns_about(database: Database, question_id: str) -> list[Turn]:

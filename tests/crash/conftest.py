@@ -1,0 +1,35 @@
+"""What the kills stand on: an empty database, a model and documents, in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.testing.model_server import ModelServer
+from tests.acceptance.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the embedder of all processes of this test run."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelServer]:
+    async with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def installation(tmp_path: Path, database_url: str, home: Path, model: ModelServer) -> Installation:
+    """Answers come from the loopback model; a dead process is relieved after three seconds."""
+    settings = {
+        "CHAT_MODEL": "openai:loopback",
+        "OPENAI_API_KEY": "loopback",
+        "OPENAI_BASE_URL": model.openai_url,
+        "LEASE_SECONDS": "3",
+    }
+    return Installation(tmp_path / "installation", database_url, home, settings)

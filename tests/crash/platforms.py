@@ -1,0 +1,157 @@
+"""The two loopback platforms as a crash test sees them: ask, look at what is visible, keep answers back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from bot.testing import discord_server
+from bot.testing.discord.faults import Fault as DiscordFault
+from bot.testing.slack import Fault as SlackFault
+from bot.testing.slack import SlackServer
+from tests.acceptance.installation import PATIENCE_SECONDS
+
+Name = Literal["slack", "discord"]
+CHANNEL = "C1"
+
+
+@dataclass(frozen=True)
+class Visible:
+    """A message of the bot that stands there. `is_whole`: sources and buttons are under it."""
+
+    id: str
+    text: str
+    is_whole: bool
+
+
+class Platform(Protocol):
+    """One loopback platform."""
+
+    def environment(self) -> dict[str, str]: ...
+
+    async def ask(self, text: str) -> str:
+        """Put a question by mention; returns its message id."""
+        ...
+
+    def visible(self) -> list[Visible]:
+        """Everything that the bot shows anywhere, oldest first."""
+        ...
+
+    def answers(self, question: str) -> list[Visible]:
+        """What the bot shows as reply to this question."""
+        ...
+
+    def refuse_streams(self) -> None:
+        """From now on an answer is posted when it is whole, where the platform knows streams."""
+        ...
+
+    def keep_back_posts(self) -> asyncio.Event:
+        """From now on new messages are accepted, and the bot is not told so before the event is set."""
+        ...
+
+    def keep_back_changes(self) -> asyncio.Event:
+        """The same for changes of messages: edits and the end of a stream."""
+        ...
+
+    async def taken_in(self) -> None:
+        """Wait until the bot has acknowledged all that it was told, where the platform asks for that."""
+        ...
+
+
+class Slack:
+    """Implements Platform over Socket Mode."""
+
+    def __init__(self, server: SlackServer) -> None:
+        self.server = server
+
+    def environment(self) -> dict[str, str]:
+        return self.server.environment()
+
+    async def ask(self, text: str) -> str:
+        return await self.server.mention("U1", CHANNEL, text)
+
+    def visible(self) -> list[Visible]:
+        bot = self.server.workspace.bot_user_id
+        return [
+            Visible(m.ts, m.markdown, not m.is_streaming and m.block("context_actions") is not None)
+            for m in self.server.channel(CHANNEL).messages.values()
+            if m.user == bot and not m.deleted
+        ]
+
+    def answers(self, question: str) -> list[Visible]:
+        ids = {message.ts for message in self.server.replies(CHANNEL, question)}
+        return [message for message in self.visible() if message.id in ids]
+
+    def refuse_streams(self) -> None:
+        self.server.faults.order_for_good("chat.startStream", SlackFault(retry_after_seconds=60))
+
+    def keep_back_posts(self) -> asyncio.Event:
+        return self._keep_back("chat.postMessage", "chat.startStream")
+
+    def keep_back_changes(self) -> asyncio.Event:
+        return self._keep_back("chat.update", "chat.stopStream")
+
+    def _keep_back(self, *methods: str) -> asyncio.Event:
+        held = asyncio.Event()
+        for method in methods:
+            self.server.faults.order_for_good(method, SlackFault(held=held))
+        return held
+
+    async def taken_in(self) -> None:
+        await self.server.settled(PATIENCE_SECONDS)
+
+
+class Discord:
+    """Implements Platform."""
+
+    def __init__(self, server: discord_server.DiscordServer) -> None:
+        self.server = server
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "DISCORD_TOKEN": self.server.token,
+            "DISCORD_API_URL": self.server.api_url,
+            "DISCORD_GATEWAY_URL": self.server.gateway_url,
+        }
+
+    async def ask(self, text: str) -> str:
+        return self.server.mention("ada", text)
+
+    def visible(self) -> list[Visible]:
+        messages = self.server.visible(self.server.general)
+        return [Visible(m["id"], m["content"], bool(m["components"])) for m in messages]
+
+    def answers(self, question: str) -> list[Visible]:
+        ids = {message["id"] for message in self.server.replies_to(question)}
+        return [message for message in self.visible() if message.id in ids]
+
+    def refuse_streams(self) -> None:
+        """What is whole at once is posted once."""
+
+    def keep_back_posts(self) -> asyncio.Event:
+        return self._keep_back(r"^POST /channels/\d+/messages$")
+
+    def keep_back_changes(self) -> asyncio.Event:
+        return self._keep_back(r"^PATCH .*/messages/")
+
+    def _keep_back(self, route: str) -> asyncio.Event:
+        held = asyncio.Event()
+        self.server.fail(DiscordFault(route, times=1000, held=held))
+        return held
+
+    async def taken_in(self) -> None:
+        """The gateway knows no acknowledgement."""
+
+
+@asynccontextmanager
+async def open_platform(name: Name) -> AsyncIterator[Slack | Discord]:
+    """A fresh loopback server."""
+    if name == "slack":
+        async with SlackServer() as slack:
+            yield Slack(slack)
+    else:
+        async with discord_server.DiscordServer() as discord:
+            yield Discord(discord)
