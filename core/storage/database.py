@@ -53,6 +53,8 @@ class Database:
             max_overflow=0,
             pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
             pool_recycle=1800,
+            # The same few connections again and again: they know the statements already.
+            pool_use_lifo=True,
             json_serializer=to_storable_json,
             connect_args={
                 "timeout": CONNECT_SECONDS,

@@ -113,7 +113,8 @@ def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
     collections (names, or null for all), limit."""
     values = {
         "table": model.table,
-        "vector": f"CAST(:vector AS halfvec({model.dimensions}))",
+        # Read once: in a plan that serves every question a cast of a parameter would be done for each row.
+        "vector": f"(SELECT CAST(:vector AS halfvec({model.dimensions})))",
         "terms": TERMS,
         **policy.model_dump(),
     }
