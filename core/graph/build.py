@@ -12,7 +12,7 @@ run at least once, so nothing in here posts, spends a budget or remembers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -68,15 +68,15 @@ def build_graph() -> TurnGraph:
     return graph.compile()
 
 
-def where_to_begin(state: TurnState) -> str:
+async def where_to_begin(state: TurnState) -> str:
     """The first question of a thread stands on its own."""
     return "search" if state["memory"].is_empty else "rewrite"
 
 
-def or_abstain(following: str) -> Callable[[TurnState], str]:
-    """The next node, unless a reason to abstain has come up."""
+def or_abstain(following: str) -> Callable[[TurnState], Awaitable[str]]:
+    """The next node, unless a reason to abstain has come up. Async, so that no thread is woken for it."""
 
-    def choose(state: TurnState) -> str:
+    async def choose(state: TurnState) -> str:
         return "abstain" if state.get("abstain_because") else following
 
     return choose
