@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from core.knowledge.search import Knowledge
     from core.storage.database import Database
 
-PASSAGES_PER_ANSWER = 8
-
 
 @dataclass(frozen=True)
 class Stores:
@@ -198,7 +196,7 @@ def build_tracer(settings: CoreSettings) -> Tracer:
 
 def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     """The core behind its one door."""
-    from core.assistant import Assistant
+    from core.assistant import PASSAGES_PER_ANSWER, Assistant
     from core.graph.build import build_graph
     from core.memory import ThreadMemory
     from core.messages import Audience, Passage

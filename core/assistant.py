@@ -20,6 +20,9 @@ from core.ports import ChatModel
 if TYPE_CHECKING:
     from core.graph.build import TurnGraph
 
+PASSAGES_PER_ANSWER = 8
+"""How many passages a model gets to answer from."""
+
 log = structlog.get_logger(__name__)
 
 

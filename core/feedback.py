@@ -2,7 +2,7 @@
 
 A mark is one emoji or the button. Each remembers when it was last set and last removed, so that the
 order of arrival does not matter. The newest mark that is still set is the rating; taking it away lets
-an older one count again. Comments survive changes of mind.
+an older one count again. A comment belongs to the rating that it was given with.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def standing_feedback(
     chosen = _last(standing, "set_at") if standing else _last(known, "removed_at")
     assert chosen.rating is not None  # noqa: S101 (narrows the type: a mark that was set has a rating)
     assert chosen.set_at is not None  # noqa: S101
-    commented = [mark for mark in known if mark.comment]
+    commented = [mark for mark in known if mark.comment and mark.rating == chosen.rating]
     return Feedback(
         turn_id=turn_id,
         platform=platform,
@@ -76,7 +76,10 @@ def _given(mark: Mark, event: FeedbackGiven) -> Mark:
     changes: dict[str, object] = {}
     if mark.set_at is None or event.at >= mark.set_at:
         changes |= {"rating": event.rating, "set_at": event.at}
-    if event.comment and (mark.commented_at is None or event.at >= mark.commented_at):
+        if mark.rating not in (None, event.rating):
+            changes |= {"comment": None, "commented_at": None}
+    says_more = mark.commented_at is None or event.at >= mark.commented_at or "comment" in changes
+    if event.comment and says_more and changes.get("rating", mark.rating) == event.rating:
         changes |= {"comment": event.comment, "commented_at": event.at}
     return mark.model_copy(update=changes)
 

@@ -258,8 +258,8 @@ class TokenUse(Frozen):
 class Answer(Frozen):
     """What the core returns: Markdown with [n] markers and its citations, or an abstention.
 
-    An abstention has `abstained` true, a `reason` for people who study it (weak_evidence,
-    no_passages, not_in_documents, unsupported), and a text that says so honestly.
+    An abstention has `abstained` true, a `reason` for people who study it (no_passages,
+    not_in_documents, unsupported; for a notice: timed_out, model_failed, broken, empty, too_long), and a text that says so honestly.
     """
 
     text: str

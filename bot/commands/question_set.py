@@ -7,17 +7,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from core.assistant import Assistant, Question
+from core.assistant import PASSAGES_PER_ANSWER, Assistant, Question
 from core.evaluation.answer_runs import Ask, Reply
 from core.graph.build import build_graph
+from core.knowledge.evidence import evidence
 from core.memory import ThreadMemory
 from core.messages import Audience, Author, Channel, Memory, Message, Passage, Thread
 from core.ports import ChatModel
 
 if TYPE_CHECKING:
     from bot.bootstrap import Library
-
-PASSAGES_PER_ANSWER = 8
 
 
 class GivenMemory(ThreadMemory):
@@ -63,11 +62,10 @@ def build_ask(library: Library, models: Sequence[ChatModel]) -> Ask:
                 asked_at=datetime.now(UTC),
             )
         )
-        similarities = [passage.similarity for passage in turn.passages if passage.similarity is not None]
         return Reply(
             answer=turn.answer,
             passages=turn.passages,
-            evidence=max(similarities, default=None),
+            evidence=evidence(turn.query, turn.passages),
             use=turn.use,
             failed=turn.outcome == "failed",
         )

@@ -13,8 +13,9 @@ import structlog
 from core.errors import SourceError, ThreadloreError
 from core.knowledge.chunking import ChunkingPolicy
 from core.knowledge.documents import FailedDocument, Grant, Progress, StoredDocument, SyncReport
+from core.knowledge.locations import build_source
 from core.knowledge.pipeline import Draft, Embedding, prepare, read_ahead
-from core.knowledge.sources import Entry, Source, build_source
+from core.knowledge.sources import Entry, Source
 from core.ports import Embedder, KnowledgeStore
 
 log = structlog.get_logger(__name__)

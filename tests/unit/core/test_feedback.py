@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from random import Random
 from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.feedback import Marks, fold_mark, standing_feedback
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn, Rating
+from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn, Rating, Via
 from core.testing.making import START, make_author, make_given, make_withdrawn
 
 TURN = uuid4()
@@ -86,14 +87,23 @@ def test_pressing_the_other_button_replaces() -> None:
     assert standing.rating == 1
 
 
-def test_a_comment_survives_a_change_of_mind_and_a_repeated_rating() -> None:
+def test_a_comment_survives_a_repeated_rating() -> None:
     standing = fold(
         make_given(-1, via="button", comment="outdated", at=at(1)),
         make_given(-1, via="button", at=at(2)),
-        make_given(1, at=at(3)),
     )
     assert standing is not None
-    assert (standing.rating, standing.comment) == (1, "outdated")
+    assert (standing.rating, standing.comment) == (-1, "outdated")
+
+
+@pytest.mark.parametrize("via", ["button", "reaction"])
+def test_a_comment_goes_with_the_rating_that_it_explained(via: Via) -> None:
+    standing = fold(
+        make_given(-1, via="button", comment="outdated", at=at(1)),
+        make_given(1, via=via, at=at(2)),
+    )
+    assert standing is not None
+    assert (standing.rating, standing.comment) == (1, None)
 
 
 def test_the_newest_comment_counts_whatever_the_order_of_arrival() -> None:

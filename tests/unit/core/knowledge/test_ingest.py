@@ -12,9 +12,10 @@ from core.errors import ModelPermanentError, ModelTransientError, SourceError
 from core.knowledge.chunking import chunk_text
 from core.knowledge.documents import Document, Grant, Progress, SyncReport
 from core.knowledge.ingest import Ingestor
+from core.knowledge.locations import build_source
 from core.knowledge.pipeline import Batch, Draft, Embedding, read_ahead
 from core.knowledge.search import Knowledge
-from core.knowledge.sources import Entry, Source, build_source
+from core.knowledge.sources import Entry, Source
 from core.messages import Audience
 from core.testing.embedder import FakeEmbedder
 from core.testing.knowledge import InMemoryKnowledgeStore

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import SourceError
-from core.knowledge.sources import Content, build_source
+from core.knowledge.locations import build_source
+from core.knowledge.sources import Content
 from core.knowledge.web import MAX_PAGE_BYTES, WebPageSource, is_public
 
 
