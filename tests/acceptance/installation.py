@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 
+from bot.testing.discord_server import DiscordServer
 from core.messages import Turn
 from core.storage.database import Database
 from core.storage.turns import PostgresTurnStore
+from core.testing.model_server import ModelServer
 
 T = TypeVar("T")
 
@@ -226,3 +228,21 @@ async def until_all_is_done(database: Database) -> None:
         return all(state == "done" for state, _ in await inbox_states(database))
 
     await eventually(look)
+
+
+def settings_for_model(server: ModelServer) -> dict[str, str]:
+    """Answers come from the loopback model."""
+    return {
+        "CHAT_MODEL": "openai:loopback",
+        "OPENAI_API_KEY": "loopback",
+        "OPENAI_BASE_URL": server.openai_url,
+    }
+
+
+def settings_for_discord(server: DiscordServer) -> dict[str, str]:
+    """Discord is the loopback server."""
+    return {
+        "DISCORD_TOKEN": server.token,
+        "DISCORD_API_URL": server.api_url,
+        "DISCORD_GATEWAY_URL": server.gateway_url,
+    }

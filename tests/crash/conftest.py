@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.testing.model_server import ModelServer
-from tests.acceptance.installation import Installation
+from tests.acceptance.installation import Installation, settings_for_model
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,5 @@ async def model() -> AsyncIterator[ModelServer]:
 @pytest.fixture
 def installation(tmp_path: Path, database_url: str, home: Path, model: ModelServer) -> Installation:
     """Answers come from the loopback model; a dead process is relieved after three seconds."""
-    settings = {
-        "CHAT_MODEL": "openai:loopback",
-        "OPENAI_API_KEY": "loopback",
-        "OPENAI_BASE_URL": model.openai_url,
-        "LEASE_SECONDS": "3",
-    }
+    settings = settings_for_model(model) | {"LEASE_SECONDS": "3"}
     return Installation(tmp_path / "installation", database_url, home, settings)

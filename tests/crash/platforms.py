@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from bot.testing import discord_server
 from bot.testing.discord.faults import Fault as DiscordFault
 from bot.testing.slack import Fault as SlackFault
 from bot.testing.slack import SlackServer
-from tests.acceptance.installation import PATIENCE_SECONDS
+from tests.acceptance.installation import PATIENCE_SECONDS, settings_for_discord
 
-Name = Literal["slack", "discord"]
 CHANNEL = "C1"
 
 
@@ -111,11 +110,7 @@ class Discord:
         self.server = server
 
     def environment(self) -> dict[str, str]:
-        return {
-            "DISCORD_TOKEN": self.server.token,
-            "DISCORD_API_URL": self.server.api_url,
-            "DISCORD_GATEWAY_URL": self.server.gateway_url,
-        }
+        return settings_for_discord(self.server)
 
     async def ask(self, text: str) -> str:
         return self.server.mention("ada", text)
@@ -147,11 +142,7 @@ class Discord:
 
 
 @asynccontextmanager
-async def open_platform(name: Name) -> AsyncIterator[Slack | Discord]:
-    """A fresh loopback server."""
-    if name == "slack":
-        async with SlackServer() as slack:
-            yield Slack(slack)
-    else:
-        async with discord_server.DiscordServer() as discord:
-            yield Discord(discord)
+async def open_platforms() -> AsyncIterator[list[Platform]]:
+    """Fresh loopback servers of every kind."""
+    async with SlackServer() as slack, discord_server.DiscordServer() as discord:
+        yield [Slack(slack), Discord(discord)]

@@ -1,12 +1,13 @@
 """SIGKILL between any two steps of the road: the answer comes all the same, and it comes once.
 
-Real processes, real platforms' libraries, a real database; the platforms and the model are loopback
-servers, which say when a step is reached and keep it from going on.
+Real processes, the platforms' own libraries, a real database; Slack, Discord and the model are loopback
+servers, which show when a step is reached and keep it from going on. One process serves both platforms, so
+that one kill hits a question on each.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from sqlalchemy import text
@@ -21,7 +22,7 @@ from tests.acceptance.installation import (
     until,
     until_all_is_done,
 )
-from tests.crash.platforms import Discord, Name, Platform, Slack, open_platform
+from tests.crash.platforms import Platform, open_platforms
 
 QUESTION = "How are hotels paid?"
 ANSWER = "Hotels are paid with the company card, up to 140 euros a night."
@@ -32,136 +33,179 @@ WAITS_TO_FINISH = text(
 )
 
 
-@pytest.fixture(params=["slack", "discord"])
-async def platform(
-    request: pytest.FixtureRequest, installation: Installation
-) -> AsyncIterator[Slack | Discord]:
-    name: Name = request.param
-    async with open_platform(name) as platform:
-        installation.settings |= platform.environment()
-        yield platform
+@pytest.fixture
+async def platforms(installation: Installation) -> AsyncIterator[list[Platform]]:
+    async with open_platforms() as platforms:
+        for platform in platforms:
+            installation.settings |= platform.environment()
+        yield platforms
+
+
+async def ask(platforms: list[Platform]) -> dict[Platform, str]:
+    """The same question everywhere; the ids of the messages."""
+    return {platform: await platform.ask(QUESTION) for platform in platforms}
+
+
+def is_visible(asked: Mapping[Platform, str]) -> bool:
+    """Something stands under each question."""
+    return all(platform.answers(question) for platform, question in asked.items())
+
+
+def is_whole(asked: Mapping[Platform, str]) -> bool:
+    """A whole answer stands under each question."""
+    return all(
+        any(answer.is_whole for answer in platform.answers(question)) for platform, question in asked.items()
+    )
 
 
 async def assert_answered_once(
-    installation: Installation, platform: Platform, database: Database, question: str
+    installation: Installation, database: Database, asked: Mapping[Platform, str]
 ) -> None:
     """A new process brings the road to its end; then one whole answer stands there and all is recorded."""
     async with installation.serving():
-        await until(lambda: any(answer.is_whole for answer in platform.answers(question)))
+        await until(lambda: is_whole(asked))
         await until_all_is_done(database)
-    (visible,) = platform.visible()
-    assert visible in platform.answers(question)
-    assert visible.is_whole
-    assert visible.text.startswith(ANSWER)
-    assert await inbox_states(database) == [("done", "answered")]
-    (turn,) = await turns_about(database, question)
-    assert (turn.outcome, turn.question) == ("answered", QUESTION)
-    rows = await database.run(text("select state, message_id from outbox"))
-    assert [(row.state, row.message_id) for row in rows] == [("sent", visible.id)]
+    assert await inbox_states(database) == [("done", "answered")] * len(asked)
+    for platform, question in asked.items():
+        (visible,) = platform.visible()
+        assert platform.answers(question) == [visible]
+        assert visible.is_whole
+        assert visible.text.startswith(ANSWER)
+        (turn,) = await turns_about(database, question)
+        assert (turn.outcome, turn.question) == ("answered", QUESTION)
+        rows = await database.run(
+            text("select state, message_id from outbox where turn_id = :turn"), {"turn": turn.id}
+        )
+        assert [(row.state, row.message_id) for row in rows] == [("sent", visible.id)]
 
 
 async def test_after_the_event_is_stored_and_before_anybody_works_on_it(
-    installation: Installation, platform: Platform, database: Database
+    installation: Installation, platforms: list[Platform], database: Database
 ) -> None:
     first = await installation.start(role="ingress")
-    question = await platform.ask(QUESTION)
-    await eventually(lambda: inbox_states(database))
-    await platform.taken_in()
+    asked = await ask(platforms)
+    for platform in platforms:
+        await platform.taken_in()
+    await eventually(lambda: stored(database, len(asked)))
     await first.kill()
-    assert await inbox_states(database) == [("queued", None)]
+    assert await inbox_states(database) == [("queued", None)] * len(asked)
 
-    await assert_answered_once(installation, platform, database, question)
+    await assert_answered_once(installation, database, asked)
+
+
+async def stored(database: Database, count: int) -> bool:
+    return len(await inbox_states(database)) == count
 
 
 async def test_while_the_model_thinks(
-    installation: Installation, platform: Platform, database: Database, model: ModelServer
+    installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
-    model.break_next(Fault(kind="black_hole"))
+    model.break_all(Fault(kind="black_hole"))
     first = await installation.start()
-    question = await platform.ask(QUESTION)
-    await until(lambda: model.count == 1)
+    asked = await ask(platforms)
+    await until(lambda: model.count == len(asked))
     await first.kill()
-    assert platform.visible() == []
+    model.heal()
+    assert not is_visible(asked)
 
-    await assert_answered_once(installation, platform, database, question)
+    await assert_answered_once(installation, database, asked)
 
 
 async def test_while_the_answer_is_half_written(
-    installation: Installation, platform: Platform, database: Database, model: ModelServer
+    installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
-    model.break_next(Fault(kind="stall", after_characters=48))
+    model.break_all(Fault(kind="stall", after_characters=48))
     first = await installation.start()
-    question = await platform.ask(QUESTION)
-    await until(platform.visible)
+    asked = await ask(platforms)
+    await until(lambda: is_visible(asked))
     await first.kill()
-    (half,) = platform.answers(question)
-    assert not half.is_whole
+    model.heal()
+    halves = {platform: platform.visible() for platform in platforms}
+    assert not any(half.is_whole for (half,) in halves.values())
 
-    await assert_answered_once(installation, platform, database, question)
-    assert platform.visible()[0].id == half.id
+    await assert_answered_once(installation, database, asked)
+    for platform, (half,) in halves.items():
+        assert platform.visible()[0].id == half.id
 
 
 async def test_after_the_platform_took_the_beginning_of_the_answer_and_before_we_know(
-    installation: Installation, platform: Platform, database: Database, model: ModelServer
+    installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
-    model.break_next(Fault(kind="stall", after_characters=48))
-    told = platform.keep_back_posts()
+    model.break_all(Fault(kind="stall", after_characters=48))
+    told = [platform.keep_back_posts() for platform in platforms]
     first = await installation.start()
-    question = await platform.ask(QUESTION)
-    await until(platform.visible)
+    asked = await ask(platforms)
+    await until(lambda: is_visible(asked))
     await first.kill()
-    told.set()
+    model.heal()
+    for held in told:
+        held.set()
+    assert await noted_message_ids(database) == [None] * len(asked)
 
-    await assert_answered_once(installation, platform, database, question)
+    await assert_answered_once(installation, database, asked)
+
+
+async def noted_message_ids(database: Database) -> list[str | None]:
+    """What the outbox knows of what became visible."""
+    return [row.message_id for row in await database.run(text("select message_id from outbox"))]
 
 
 async def test_after_the_platform_took_the_whole_answer_and_before_we_know(
-    installation: Installation, platform: Platform, database: Database, model: ModelServer
+    installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
-    platform.refuse_streams()
-    told = platform.keep_back_posts()
+    for platform in platforms:
+        platform.refuse_streams()
+    told = [platform.keep_back_posts() for platform in platforms]
     first = await installation.start()
-    question = await platform.ask(QUESTION)
-    await until(lambda: any(answer.is_whole for answer in platform.answers(question)))
+    asked = await ask(platforms)
+    await until(lambda: is_whole(asked))
     await first.kill()
-    told.set()
-    asked = model.count
+    for held in told:
+        held.set()
+    assert await noted_message_ids(database) == [None] * len(asked)
+    calls = model.count
 
-    await assert_answered_once(installation, platform, database, question)
-    assert model.count == asked, "what is recorded is not thought up again"
+    await assert_answered_once(installation, database, asked)
+    assert model.count == calls, "what is recorded is not thought up again"
 
 
 async def test_after_the_last_change_is_visible_and_before_we_know(
-    installation: Installation, platform: Platform, database: Database, model: ModelServer
+    installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
     model.pace_seconds = 0.3
-    told = platform.keep_back_changes()
+    told = [platform.keep_back_changes() for platform in platforms]
     first = await installation.start()
-    question = await platform.ask(QUESTION)
-    await until(lambda: any(answer.is_whole for answer in platform.answers(question)))
+    asked = await ask(platforms)
+    await until(lambda: is_whole(asked))
     await first.kill()
-    told.set()
-    asked = model.count
+    for held in told:
+        held.set()
+    calls = model.count
 
-    await assert_answered_once(installation, platform, database, question)
-    assert model.count == asked, "what is recorded is not thought up again"
+    await assert_answered_once(installation, database, asked)
+    assert model.count == calls, "what is recorded is not thought up again"
 
 
 async def test_after_the_answer_is_noted_as_sent_and_before_the_work_is_noted_as_done(
-    installation: Installation, platform: Platform, database: Database
+    installation: Installation, platforms: list[Platform], database: Database
 ) -> None:
-    told = platform.keep_back_posts()
+    told = [platform.keep_back_posts() for platform in platforms]
     first = await installation.start(LEASE_SECONDS="20")
-    question = await platform.ask(QUESTION)
-    await until(platform.visible)
-    async with database.maintenance() as connection, connection.begin():
-        # Keeps the row as it is, and lets others read it.
+    asked = await ask(platforms)
+    await until(lambda: is_visible(asked))
+    async with database.transaction() as connection:
+        # Keeps the rows as they are, and lets others read them.
         await connection.execute(text("select id from inbox for share"))
-        told.set()
-        await eventually(lambda: database.run(WAITS_TO_FINISH))
+        for held in told:
+            held.set()
+        await eventually(lambda: wait_to_finish(database, len(asked)))
         await first.kill()
     rows = await database.run(text("select state from outbox"))
-    assert [row.state for row in rows] == ["sent"]
+    assert [row.state for row in rows] == ["sent"] * len(asked)
     await database.run(text("update inbox set lease_until = now()"))
 
-    await assert_answered_once(installation, platform, database, question)
+    await assert_answered_once(installation, database, asked)
+
+
+async def wait_to_finish(database: Database, count: int) -> bool:
+    return len(await database.run(WAITS_TO_FINISH)) == count
