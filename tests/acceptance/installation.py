@@ -19,6 +19,7 @@ from bot.testing.discord_server import DiscordServer
 from core.messages import Turn
 from core.storage.database import Database
 from core.storage.turns import PostgresTurnStore
+from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer
 
 T = TypeVar("T")
@@ -245,4 +246,13 @@ def settings_for_discord(server: DiscordServer) -> dict[str, str]:
         "DISCORD_TOKEN": server.token,
         "DISCORD_API_URL": server.api_url,
         "DISCORD_GATEWAY_URL": server.gateway_url,
+    }
+
+
+def settings_for_langfuse(server: LangfuseServer) -> dict[str, str]:
+    """Traces and scores go to the loopback Langfuse."""
+    return {
+        "LANGFUSE_PUBLIC_KEY": "pk-lf-loopback",
+        "LANGFUSE_SECRET_KEY": "sk-lf-loopback",
+        "LANGFUSE_BASE_URL": server.url,
     }

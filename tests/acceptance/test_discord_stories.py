@@ -72,7 +72,7 @@ async def test_a_mention_is_answered_with_the_source_and_recorded(
 
 
 async def test_an_answer_is_shown_while_it_is_written(discord: DiscordServer, model: ModelServer) -> None:
-    model.pace_seconds = 0.8
+    model.pace_seconds = 0.5
     question = discord.mention("ada", "How are trains booked?")
     await until(lambda: discord.replies_to(question))
     (beginning,) = discord.replies_to(question)
