@@ -7,6 +7,7 @@ platform is called; what an earlier attempt may have posted is looked for before
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
@@ -26,10 +27,12 @@ from bot.adapter import (
     UnavailableError,
 )
 from bot.metrics import Metrics
+from core.errors import StorageError
 from core.messages import Turn
 from core.ports import Claim, Effect, Outbox, Purpose
 
 ATTEMPTS = 4
+SECONDS_UNTIL_NOTED = 0.3
 LONGEST_WAIT_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
@@ -87,6 +90,8 @@ class Reply:
         self._stream_planned = False
         self._stream_failed = False
         self._shown: list[str] = []
+        self._noting: asyncio.Task[None] | None = None
+        self._whole = asyncio.Event()
 
     def show(self, text_so_far: str) -> None:
         """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
@@ -134,6 +139,7 @@ class Reply:
 
     async def abandon(self) -> None:
         """Stop showing text; what is visible stays as it is."""
+        await self._settle_note()
         await self._stop_pump()
 
     # --- the stream -------------------------------------------------------------------------------
@@ -157,8 +163,25 @@ class Reply:
 
     async def _note_posted(self, message_id: str) -> None:
         self._shown.append(message_id)
-        effect_id = effect_id_for(self._turn_id, "answer", 0)
-        await self._outbox.set_state(self._claim, effect_id, "sending", message_id)
+        self._noting = asyncio.create_task(self._note_soon(message_id))
+
+    async def _note_soon(self, message_id: str) -> None:
+        """A reply that is whole within a moment is recorded once, with its end. Until then a crash is no
+        worse than one just before the platform's answer: the message is looked for, and found."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS_UNTIL_NOTED):
+                await self._whole.wait()
+                return
+        with contextlib.suppress(StorageError):  # whoever writes next learns of it too
+            effect_id = effect_id_for(self._turn_id, "answer", 0)
+            await self._outbox.set_state(self._claim, effect_id, "sending", message_id)
+
+    async def _settle_note(self) -> None:
+        """From here on the end of the reply is what is recorded."""
+        self._whole.set()
+        if self._noting is not None:
+            await self._noting
+            self._noting = None
 
     async def _stop_pump(self) -> None:
         if self._pump is None:
@@ -189,12 +212,14 @@ class Reply:
                 else:
                     message_id = await self._post_once(delivery, message_id, may_be_posted)
                 self._shown.append(message_id)
+                await self._settle_note()
                 await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
                 return
             except AdapterError as error:
                 may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)
                 stream = None
-                message_id = message_id or await self._posted_so_far(effect)
+                if message_id is None and effect.part == 0 and self._shown:
+                    message_id = self._shown[0]
                 await self._wait_or_give_up(error, attempt)
 
     async def _post_once(self, delivery: Delivery, message_id: str | None, may_be_posted: bool) -> str:
@@ -226,12 +251,6 @@ class Reply:
                 self._count(error)
                 continue
             await self._outbox.set_state(self._claim, effect.id, "removed")
-
-    async def _posted_so_far(self, effect: Effect) -> str | None:
-        for stored in await self._outbox.of_turn(self._turn_id):
-            if stored.id == effect.id:
-                return stored.message_id
-        return None
 
     async def _wait_or_give_up(self, error: AdapterError, attempt: int) -> None:
         self._count(error)

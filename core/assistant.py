@@ -37,6 +37,11 @@ class Question(Frozen):
     asked_at: datetime
     earlier: tuple[Message, ...] = ()
 
+    @property
+    def begins_thread(self) -> bool:
+        """Nothing was said in the thread before: it is named after this very message."""
+        return self.message_id == self.thread.id
+
 
 class Assistant:
     """Answers questions. Holds no state between turns; one serves all threads at once."""
@@ -92,7 +97,11 @@ class Assistant:
 
     async def _run(self, question: Question, trace: TurnTrace, on_text: Callable[[str], None]) -> TurnState:
         with trace.span("remember") as facts:
-            memory = await self._memory.recall(question.thread, question.earlier, without=question.turn_id)
+            memory = Memory()
+            if question.earlier or not question.begins_thread:
+                memory = await self._memory.recall(
+                    question.thread, question.earlier, without=question.turn_id
+                )
             facts.update(turns=len(memory.turns), summary=bool(memory.summary), earlier=len(memory.earlier))
         context = TurnContext(
             models=self._models,
