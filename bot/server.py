@@ -186,7 +186,7 @@ class Server:
             slack=self._slack_endpoints(),
         )
         config = uvicorn.Config(
-            http, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3
+            http, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )
         self._http = HttpServer(config)
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listening]))
