@@ -88,17 +88,18 @@ class Server:
         self._address = ""
 
     async def start(self) -> None:
-        """Documents and workers first, so that what comes in is answered; then the ways in; then HTTP."""
+        """Documents first, then the platforms, then the workers: what waited for us is answered only once
+        there is something to read and somewhere to answer. HTTP comes last."""
         app = self._app
         listening = open_socket(self._http_settings)
         self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":
-            # What waited for us must not be told that there is nothing to read.
             await self._keep_knowledge_up()
-            app.dispatcher.start()
-            self._working = True
         for adapter in app.adapters.values():
             await self._open(adapter)
+        if self._role != "ingress":
+            app.dispatcher.start()
+            self._working = True
         self._start_http(listening)
         print(describe(app, self._role, self._address), flush=True)  # noqa: T201 - what `serve` is asked for
         log.info("ready", role=self._role, platforms=sorted(app.adapters), address=self._address)

@@ -48,6 +48,13 @@ class ChannelCalls:
     def __init__(self, client: discord.Client) -> None:
         self._client = client
 
+    @property
+    def _http(self) -> discord.http.HTTPClient:
+        """The library's calls, which break in odd ways before the login."""
+        if self._client.user is None:
+            raise UnavailableError("not logged in", maybe_accepted=False)
+        return self._client.http
+
     async def create_message(
         self, channel_id: str, body: Mapping[str, Any], *, nonce: str, reference: str | None
     ) -> str:
@@ -58,7 +65,7 @@ class ChannelCalls:
             payload["message_reference"] = {"message_id": reference, "fail_if_not_exists": False}
         route = Route("POST", "/channels/{channel_id}/messages", channel_id=channel_id)
         with speaking_adapter_errors(posting=True):
-            message = cast(Json, await self._client.http.request(route, json=payload))
+            message = cast(Json, await self._http.request(route, json=payload))
         message_id = str(message["id"])
         if str(message.get("content", "")).strip() != str(body.get("content", "")).strip():
             await self.edit_message(channel_id, message_id, body)
@@ -66,30 +73,30 @@ class ChannelCalls:
 
     async def edit_message(self, channel_id: str, message_id: str, body: Mapping[str, Any]) -> None:
         with speaking_adapter_errors():
-            await self._client.http.request(_message_route("PATCH", channel_id, message_id), json=_safe(body))
+            await self._http.request(_message_route("PATCH", channel_id, message_id), json=_safe(body))
 
     async def delete_message(self, channel_id: str, message_id: str) -> None:
         with speaking_adapter_errors():
-            await self._client.http.delete_message(int(channel_id), int(message_id))
+            await self._http.delete_message(int(channel_id), int(message_id))
 
     async def fetch_message(self, channel_id: str, message_id: str) -> Json:
         with speaking_adapter_errors():
-            return cast(Json, await self._client.http.request(_message_route("GET", channel_id, message_id)))
+            return cast(Json, await self._http.request(_message_route("GET", channel_id, message_id)))
 
     async def fetch_history(self, channel_id: str, limit: int, **around: str) -> list[Json]:
         """At most 100 messages, newest first; `before` or `after` a message id."""
         route = Route("GET", "/channels/{channel_id}/messages", channel_id=channel_id)
         with speaking_adapter_errors():
-            return cast(list[Json], await self._client.http.request(route, params={"limit": limit, **around}))
+            return cast(list[Json], await self._http.request(route, params={"limit": limit, **around}))
 
     async def show_typing(self, channel_id: str) -> None:
         with speaking_adapter_errors():
-            await self._client.http.send_typing(int(channel_id))
+            await self._http.send_typing(int(channel_id))
 
     async def open_dm(self, user_id: str) -> str:
         """The id of the channel that is shared with this person alone."""
         with speaking_adapter_errors():
-            return str((await self._client.http.start_private_message(int(user_id)))["id"])
+            return str((await self._http.start_private_message(int(user_id)))["id"])
 
 
 class InteractionCalls:

@@ -146,7 +146,7 @@ class Installation:
             yield serving
         finally:
             await serving.stop()
-        assert serving.errors() == []
+        assert not serving.errors(), (serving.errors(), serving.tail())
 
     async def _start(
         self, arguments: tuple[str, ...], settings: Mapping[str, str], stderr: int

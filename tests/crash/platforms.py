@@ -51,8 +51,8 @@ class Platform(Protocol):
         """From now on new messages are accepted, and the bot is not told so before the event is set."""
         ...
 
-    def keep_back_changes(self) -> asyncio.Event:
-        """The same for changes of messages: edits and the end of a stream."""
+    def keep_back_last_changes(self) -> asyncio.Event:
+        """The same for the change that makes a message whole: the last edit, the end of a stream."""
         ...
 
     async def taken_in(self) -> None:
@@ -90,7 +90,7 @@ class Slack:
     def keep_back_posts(self) -> asyncio.Event:
         return self._keep_back("chat.postMessage", "chat.startStream")
 
-    def keep_back_changes(self) -> asyncio.Event:
+    def keep_back_last_changes(self) -> asyncio.Event:
         return self._keep_back("chat.update", "chat.stopStream")
 
     def _keep_back(self, *methods: str) -> asyncio.Event:
@@ -129,12 +129,12 @@ class Discord:
     def keep_back_posts(self) -> asyncio.Event:
         return self._keep_back(r"^POST /channels/\d+/messages$")
 
-    def keep_back_changes(self) -> asyncio.Event:
-        return self._keep_back(r"^PATCH .*/messages/")
+    def keep_back_last_changes(self) -> asyncio.Event:
+        return self._keep_back(r"^PATCH .*/messages/", r'"components": \[\{')
 
-    def _keep_back(self, route: str) -> asyncio.Event:
+    def _keep_back(self, route: str, body: str = "") -> asyncio.Event:
         held = asyncio.Event()
-        self.server.fail(DiscordFault(route, times=1000, held=held))
+        self.server.fail(DiscordFault(route, body=body, times=1000, held=held))
         return held
 
     async def taken_in(self) -> None:

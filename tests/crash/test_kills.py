@@ -173,7 +173,7 @@ async def test_after_the_last_change_is_visible_and_before_we_know(
     installation: Installation, platforms: list[Platform], database: Database, model: ModelServer
 ) -> None:
     model.pace_seconds = 0.3
-    told = [platform.keep_back_changes() for platform in platforms]
+    told = [platform.keep_back_last_changes() for platform in platforms]
     first = await installation.start()
     asked = await ask(platforms)
     await until(lambda: is_whole(asked))

@@ -28,7 +28,8 @@ class Call:
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests whose "METHOD /path" matches `route`, a regular expression.
+    """What happens to the next `times` requests whose "METHOD /path" matches `route`, a regular expression,
+    and whose JSON matches `body`, another one.
 
     `status` None cuts the connection. `accepted`: the request is carried out first, only its answer is lost.
     `held`: the request is carried out, and its answer kept back until this is set.
@@ -42,6 +43,7 @@ class Fault:
     code: int = 0
     delay_seconds: float = 0.0
     held: asyncio.Event | None = None
+    body: str = ""
 
 
 class Faults:
@@ -63,7 +65,7 @@ class Faults:
         body: Any = json.loads(await request.read() or "{}") if request.can_read_body else {}
         self.calls.append(Call(request.method, path, body))
         request[BODY] = body
-        fault = self._take(f"{request.method} {path}")
+        fault = self._take(f"{request.method} {path}", json.dumps(body))
         if fault is None:
             return await handler(request)
         if fault.delay_seconds:
@@ -76,9 +78,9 @@ class Faults:
             await handler(request)
         return _outcome(fault, request)
 
-    def _take(self, route: str) -> Fault | None:
+    def _take(self, route: str, body: str) -> Fault | None:
         for fault in self._faults:
-            if re.search(fault.route, route):
+            if re.search(fault.route, route) and re.search(fault.body, body):
                 fault.times -= 1
                 if fault.times <= 0:
                     self._faults.remove(fault)

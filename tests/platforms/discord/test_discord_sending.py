@@ -13,7 +13,7 @@ from bot.discord.adapter import DiscordAdapter
 from bot.testing.discord.faults import Fault
 from core.messages import Answer, MessagePosted, turn_id_for
 from tests.contracts.test_adapter import answered, asked, delivery_of, target_of
-from tests.platforms.discord.harness import POST, DiscordHarness, open_harness
+from tests.platforms.discord.harness import POST, DiscordHarness, open_harness, settings_for
 
 LONG = "A sentence of the answer. " * 150
 
@@ -45,6 +45,26 @@ async def post_all(harness: DiscordHarness, question: MessagePosted, text: str) 
 
 def expire_tokens(harness: DiscordHarness) -> None:
     harness.server.rest.token_seconds = 0.0
+
+
+async def test_before_the_login_every_call_says_that_discord_cannot_be_reached(
+    harness: DiscordHarness,
+) -> None:
+    question = await asked(harness)
+    early = DiscordAdapter(settings_for(harness.server))
+    delivery = delivery_of(question, early.render_notice("Hello"))
+    for call in (
+        early.post(delivery),
+        early.edit(delivery, "1"),
+        early.delete(question.message.thread.channel, "1"),
+        early.find_posted(delivery),
+        early.show_status(target_of(question), "is thinking"),
+        early.fetch_thread(question.message, 5),
+    ):
+        with pytest.raises(UnavailableError) as caught:
+            await call
+        assert not caught.value.maybe_accepted
+    await early.aclose()
 
 
 # --- messages ----------------------------------------------------------------------------------------
