@@ -34,6 +34,7 @@ from core.ports import Claim, Effect, Outbox, Purpose
 ATTEMPTS = 4
 SECONDS_UNTIL_NOTED = 0.3
 LONGEST_WAIT_SECONDS = 60.0
+LONGEST_PLAN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class Reply:
         self._replaces = replaces
         self._text = ""
         self._new_text = asyncio.Event()
+        self._begun = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._stream: ReplyStream | None = None
         self._stream_planned = False
@@ -151,6 +153,7 @@ class Reply:
             (effect,) = await self._outbox.plan(self._claim, [effect])
             stream = self._adapter.open_stream(self._delivery(effect, Rendered(body={})), self._note_posted)
             self._stream = stream
+            self._begun.set()
             while True:
                 await self._new_text.wait()
                 self._new_text.clear()
@@ -160,6 +163,8 @@ class Reply:
             # looks first for what this stream may have posted.
             self._stream, self._stream_failed = None, True
             self._count(error)
+        finally:
+            self._begun.set()
 
     async def _note_posted(self, message_id: str) -> None:
         self._shown.append(message_id)
@@ -186,9 +191,10 @@ class Reply:
     async def _stop_pump(self) -> None:
         if self._pump is None:
             return
-        if self._stream is None and not self._pump.done():
-            # The plan is being written: let it finish, so that we know whether there is a stream.
-            await asyncio.wait({self._pump}, timeout=0.5)
+        # While the plan is being written we do not know yet whether there is a stream.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_PLAN_SECONDS):
+                await self._begun.wait()
         self._pump.cancel()
         (result,) = await asyncio.gather(self._pump, return_exceptions=True)
         self._pump = None

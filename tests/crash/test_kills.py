@@ -7,6 +7,8 @@ that one kill hits a question on each.
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -22,7 +24,7 @@ from tests.acceptance.installation import (
     until,
     until_all_is_done,
 )
-from tests.crash.platforms import Platform, open_platforms
+from tests.crash.platforms import Platform, Slack, open_platforms
 
 QUESTION = "How are hotels paid?"
 ANSWER = "Hotels are paid with the company card, up to 140 euros a night."
@@ -31,6 +33,12 @@ WAITS_TO_FINISH = text(
     "select 1 from pg_stat_activity where datname = current_database() "
     "and wait_event_type = 'Lock' and query like 'UPDATE inbox%ended_as%'"
 )
+
+WAITS_TO_STORE = text(
+    "select pid from pg_stat_activity where datname = current_database() "
+    "and wait_event_type = 'Lock' and query ilike '%insert into inbox%'"
+)
+END = text("select pg_terminate_backend(:pid)")
 
 
 @pytest.fixture
@@ -86,15 +94,20 @@ async def test_after_the_event_is_stored_and_before_anybody_works_on_it(
     asked = await ask(platforms)
     for platform in platforms:
         await platform.taken_in()
-    await eventually(lambda: stored(database, len(asked)))
+    await until_stored(database, len(asked))
     await first.kill()
     assert await inbox_states(database) == [("queued", None)] * len(asked)
 
     await assert_answered_once(installation, database, asked)
 
 
-async def stored(database: Database, count: int) -> bool:
-    return len(await inbox_states(database)) == count
+async def until_stored(database: Database, count: int) -> None:
+    """Wait until the inbox has that many items."""
+
+    async def look() -> bool:
+        return len(await inbox_states(database)) == count
+
+    await eventually(look)
 
 
 async def test_while_the_model_thinks(
@@ -209,3 +222,64 @@ async def test_after_the_answer_is_noted_as_sent_and_before_the_work_is_noted_as
 
 async def wait_to_finish(database: Database, count: int) -> bool:
     return len(await database.run(WAITS_TO_FINISH)) == count
+
+
+async def test_before_the_event_is_stored_slack_is_not_told_that_we_have_it_and_tells_us_again(
+    installation: Installation, platforms: list[Platform], database: Database
+) -> None:
+    (slack,) = [platform for platform in platforms if isinstance(platform, Slack)]
+    for setting in ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL"):
+        del installation.settings[setting]
+    first = await installation.start()
+    async with database.transaction() as connection:
+        await connection.execute(text("lock table inbox in exclusive mode"))
+        question = await slack.ask(QUESTION)
+        waiting = await eventually(lambda: database.run(WAITS_TO_STORE))
+        await first.kill()
+        # Postgres would carry the statements out all the same: nobody has told it that they are in vain.
+        for row in {*waiting, *await database.run(WAITS_TO_STORE)}:
+            await database.run(END, {"pid": row.pid})
+    assert await inbox_states(database) == []
+    assert not any(delivery.acked for delivery in slack.server.deliverer.deliveries)
+
+    await assert_answered_once(installation, database, {slack: question})
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(6))
+async def test_at_any_moment_with_many_questions_and_two_processes(
+    installation: Installation,
+    platforms: list[Platform],
+    database: Database,
+    model: ModelServer,
+    seed: int,
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a moment, not a secret
+    model.pace_seconds = 0.15
+    asked: list[tuple[Platform, str]] = []
+    server, worker = await installation.start(), await installation.start(role="worker")
+    for victim in ("server", "worker"):  # an event that is hit a third time would be parked
+        for _ in range(4):
+            asked += (await ask(platforms)).items()
+        await until_stored(database, len(asked))
+        # The moment is what the seed decides.
+        await asyncio.sleep(chance.uniform(0.0, 1.2))
+        if victim == "server":
+            await server.kill()
+            server = await installation.start()
+        else:
+            await worker.kill()
+            worker = await installation.start(role="worker")
+    await until(lambda: all(is_whole({platform: question}) for platform, question in asked))
+    await until_all_is_done(database)
+    await server.stop()
+    await worker.stop()
+
+    assert await inbox_states(database) == [("done", "answered")] * len(asked)
+    assert sum(len(platform.visible()) for platform in platforms) == len(asked)
+    for platform, question in asked:
+        (answer,) = platform.answers(question)
+        assert answer.is_whole
+        assert answer.text.startswith(ANSWER)
+        assert len(await turns_about(database, question)) == 1

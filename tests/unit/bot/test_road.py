@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from bot.adapter import Capabilities, ForbiddenError, MessageGoneError, RateLimitedError, UnavailableError
+from bot.delivery import LONGEST_PLAN_SECONDS
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
 from core.errors import ModelPermanentError
 from core.messages import turn_id_for
+from core.ports import Claim, Effect
 from core.testing.making import (
     make_author,
     make_deleted,
@@ -20,6 +23,7 @@ from core.testing.making import (
     make_withdrawn,
 )
 from core.testing.models import Act, FakeChatModel
+from core.testing.outbox import InMemoryOutbox
 from tests.unit.bot.ground import ANSWER, Ground, ask_message
 
 
@@ -52,6 +56,24 @@ async def test_a_long_answer_arrives_in_parts_and_in_order() -> None:
         turn = await ground.ask()
     assert "".join(ground.adapter.texts()) == turn.answer.text
     assert len(ground.adapter.texts()) == len(await ground.outbox.of_turn(turn.id)) > 3
+
+
+class SlowOutbox(InMemoryOutbox):
+    """A disk that takes its time for every plan."""
+
+    async def plan(self, claim: Claim, effects: Sequence[Effect]) -> list[Effect]:
+        await asyncio.sleep(0.1)
+        return await super().plan(claim, effects)
+
+
+async def test_an_answer_that_is_quicker_than_its_plan_goes_out_as_soon_as_the_plan_is_made() -> None:
+    ground = Ground()
+    ground.outbox = SlowOutbox(ground.inbox)
+    began = asyncio.get_running_loop().time()
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.texts() == [ANSWER]
+    assert asyncio.get_running_loop().time() - began < LONGEST_PLAN_SECONDS / 2
 
 
 async def test_a_platform_without_streams_gets_one_post() -> None:
