@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The lock is complete, so pip resolves nothing; modules are compiled when they are first imported.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
@@ -44,10 +45,12 @@ $(BIN)/python:
 		echo "Python's venv module is missing or broken. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Installing the locked packages: a minute or two, once."
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements-dev.lock
+	@echo "Installing what checks and tests need."
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
 	@touch $@
