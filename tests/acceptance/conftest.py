@@ -29,12 +29,14 @@ async def own_database(migrated_database: Database) -> Database:
 
 
 @pytest.fixture(scope="module")
-def installation(
+async def installation(
     own_database: Database, home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Installation:
+) -> AsyncIterator[Installation]:
     """What the processes of this module share."""
     url = own_database.url.render_as_string(hide_password=False)
-    return Installation(tmp_path_factory.mktemp("installation"), url, home)
+    installation = Installation(tmp_path_factory.mktemp("installation"), url, home)
+    yield installation
+    await installation.aclose()
 
 
 @pytest.fixture(scope="module")

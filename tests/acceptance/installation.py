@@ -94,7 +94,7 @@ class Installation:
     database_url: str
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
-    _starts: int = 0
+    _servings: list[Serving] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.folder / "handbook").mkdir(parents=True)
@@ -124,8 +124,7 @@ class Installation:
 
     async def start(self, *, role: str = "all", **settings: str) -> Serving:
         """`serve`, ready."""
-        self._starts += 1
-        log = self.folder / f"serve-{self._starts}.log"
+        log = self.folder / f"serve-{len(list(self.folder.glob('serve-*.log'))) + 1}.log"
         with log.open("wb") as stderr:
             process = await self._start(("serve", "--role", role), settings, stderr.fileno())
         try:
@@ -134,9 +133,16 @@ class Installation:
             process.kill()
             raise AssertionError(f"not ready in time: {log.read_text()[-4000:]}") from None
         serving = Serving(process, output, _address_in(output), log)
+        self._servings.append(serving)
         if "is ready" not in output:
             raise AssertionError(f"ended before it was ready: {serving.tail()}")
         return serving
+
+    async def aclose(self) -> None:
+        """Leave nothing running, whatever became of the test."""
+        for serving in self._servings:
+            if serving.process.returncode is None:
+                await serving.kill()
 
     @asynccontextmanager
     async def serving(self, **settings: str) -> AsyncIterator[Serving]:

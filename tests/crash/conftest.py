@@ -24,7 +24,11 @@ async def model() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, database_url: str, home: Path, model: ModelServer) -> Installation:
+async def installation(
+    tmp_path: Path, database_url: str, home: Path, model: ModelServer
+) -> AsyncIterator[Installation]:
     """Answers come from the loopback model; a dead process is relieved after three seconds."""
     settings = settings_for_model(model) | {"LEASE_SECONDS": "3"}
-    return Installation(tmp_path / "installation", database_url, home, settings)
+    installation = Installation(tmp_path / "installation", database_url, home, settings)
+    yield installation
+    await installation.aclose()

@@ -15,6 +15,7 @@ from bot.testing.slack import SlackServer
 from tests.acceptance.installation import PATIENCE_SECONDS, settings_for_discord
 
 CHANNEL = "C1"
+POST = r"^POST /channels/\d+/messages$"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Platform(Protocol):
         ...
 
     def refuse_streams(self) -> None:
-        """From now on an answer is posted when it is whole, where the platform knows streams."""
+        """From now on an answer can be posted only when it is whole."""
         ...
 
     def keep_back_posts(self) -> asyncio.Event:
@@ -85,7 +86,9 @@ class Slack:
         return [message for message in self.visible() if message.id in ids]
 
     def refuse_streams(self) -> None:
-        self.server.faults.order_for_good("chat.startStream", SlackFault(retry_after_seconds=60))
+        self.server.faults.order_for_good("chat.startStream", SlackFault(error="feature_not_enabled"))
+        # The beginning would be posted instead: it is told to wait, and the whole answer is there before.
+        self.server.faults.order("chat.postMessage", SlackFault(retry_after_seconds=2))
 
     def keep_back_posts(self) -> asyncio.Event:
         return self._keep_back("chat.postMessage", "chat.startStream")
@@ -124,10 +127,11 @@ class Discord:
         return [message for message in self.visible() if message.id in ids]
 
     def refuse_streams(self) -> None:
-        """What is whole at once is posted once."""
+        # What is not whole yet has no buttons.
+        self.server.fail(DiscordFault(POST, status=403, times=1000, body=r'"components": \[\]'))
 
     def keep_back_posts(self) -> asyncio.Event:
-        return self._keep_back(r"^POST /channels/\d+/messages$")
+        return self._keep_back(POST)
 
     def keep_back_last_changes(self) -> asyncio.Event:
         return self._keep_back(r"^PATCH .*/messages/", r'"components": \[\{')
