@@ -128,7 +128,7 @@ class Discord:
 
     def refuse_streams(self) -> None:
         # What is not whole yet has no buttons.
-        self.server.fail(DiscordFault(POST, status=403, times=1000, body=r'"components": \[\]'))
+        self.server.fail(DiscordFault(POST, status=400, times=1000, body=r'"components": \[\]'))
 
     def keep_back_posts(self) -> asyncio.Event:
         return self._keep_back(POST)
