@@ -17,10 +17,10 @@ run: $(VENV)/.run ## set up and serve: the playground, and every platform whose 
 	@exec $(BIN)/threadlore serve
 
 test: check ## set up, check and run the tests (under 10 minutes)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest --hypothesis-profile=steady -m "not long"
 
 test-all: check ## the same with the long tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --hypothesis-profile=searching
 
 check: $(VENV)/.dev ## lint, types, import contracts, dependencies, migrations; no tests
 	$(BIN)/ruff check .

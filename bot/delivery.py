@@ -7,7 +7,6 @@ platform is called; what an earlier attempt may have posted is looked for before
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
@@ -21,20 +20,17 @@ from bot.adapter import (
     MessageGoneError,
     RateLimitedError,
     Rendered,
-    ReplyStream,
     ReplyTarget,
     UnauthorizedError,
     UnavailableError,
 )
+from bot.early_text import EarlyText
 from bot.metrics import Metrics
-from core.errors import StorageError
 from core.messages import Turn
 from core.ports import Claim, Effect, Outbox, Purpose
 
 ATTEMPTS = 4
-SECONDS_UNTIL_NOTED = 0.3
 LONGEST_WAIT_SECONDS = 60.0
-LONGEST_PLAN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +56,7 @@ class Reply:
     """The visible reply to one turn, from the first life sign to the last part.
 
     `fresh` says that no earlier attempt can have posted anything; `replaces`, that a whole reply stands
-    there already and is to be changed in place. `show` may be called at any rate: a task of its own
-    passes the newest text on as fast as the platform allows.
+    there already and is to be changed in place.
     """
 
     def __init__(
@@ -84,25 +79,16 @@ class Reply:
         self._turn_id = turn_id
         self._fresh = fresh
         self._replaces = replaces
-        self._text = ""
-        self._new_text = asyncio.Event()
-        self._begun = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
-        self._stream: ReplyStream | None = None
-        self._stream_planned = False
-        self._stream_failed = False
         self._shown: list[str] = []
-        self._noting: asyncio.Task[None] | None = None
-        self._whole = asyncio.Event()
+        first = self._effect(Rendered(body={}), "answer", 0, state="sending")
+        self._early = EarlyText(
+            adapter, outbox, claim, first, self._delivery(first, Rendered(body={})), self._count
+        )
 
     def show(self, text_so_far: str) -> None:
         """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
-        if not (self._fresh and self._adapter.capabilities.streams):
-            return
-        self._text = text_so_far
-        self._new_text.set()
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._pass_on())
+        if self._fresh and self._adapter.capabilities.streams:
+            self._early.show(text_so_far)
 
     async def finish(self, turn: Turn) -> None:
         """Show the whole answer. Raises DeliveryPostponedError, DeliveryRefusedError, LeaseLostError."""
@@ -111,21 +97,21 @@ class Reply:
             rendered = self._adapter.render_answer(turn.answer, turn.id)
         else:
             purpose, rendered = "notice", [self._adapter.render_notice(turn.answer.text)]
-        await self._stop_pump()
-        if await self._finish_stream(purpose, rendered):
+        await self._early.stop()
+        if await self._finish_stream(rendered):
             return
         earlier = [] if self._fresh else await self._outbox.of_turn(self._turn_id)
         # A notice that follows a half-shown answer takes its place: the stream's effect stays the first.
-        begun = self._stream_planned or any(e.purpose == "answer" and e.part == 0 for e in earlier)
+        begun = self._early.planned or any(e.purpose == "answer" and e.part == 0 for e in earlier)
         first: Purpose = "answer" if begun else purpose
         effects = await self._outbox.plan(self._claim, self._effects(rendered, purpose, first))
         for effect, body in zip(effects, rendered, strict=True):
             await self._deliver(effect, body)
         await self._remove_surplus(earlier, {effect.id for effect in effects})
 
-    async def _finish_stream(self, purpose: Purpose, rendered: Sequence[Rendered]) -> bool:
+    async def _finish_stream(self, rendered: Sequence[Rendered]) -> bool:
         """The short way of most replies: the stream is the whole of it, and its effect is planned already."""
-        if not self._fresh or self._stream is None or len(rendered) != 1:
+        if not self._early.is_open or len(rendered) != 1:
             return False
         planned = self._effect(rendered[0], "answer", 0, state="sending")
         await self._deliver(planned, rendered[0])
@@ -133,7 +119,9 @@ class Reply:
 
     async def take_back(self) -> None:
         """Remove what this reply has shown: its question was deleted, and nobody else knows of it."""
-        for message_id in self._shown:
+        for message_id in dict.fromkeys([*self._shown, self._early.message_id]):
+            if message_id is None:
+                continue
             try:
                 await self._adapter.delete(self._target.thread.channel, message_id)
             except AdapterError as error:
@@ -141,76 +129,19 @@ class Reply:
 
     async def abandon(self) -> None:
         """Stop showing text; what is visible stays as it is."""
-        await self._settle_note()
-        await self._stop_pump()
-
-    # --- the stream -------------------------------------------------------------------------------
-
-    async def _pass_on(self) -> None:
-        effect = self._effect(Rendered(body={}), "answer", 0, state="sending")
-        self._stream_planned = True
-        try:
-            (effect,) = await self._outbox.plan(self._claim, [effect])
-            stream = self._adapter.open_stream(self._delivery(effect, Rendered(body={})), self._note_posted)
-            self._stream = stream
-            self._begun.set()
-            while True:
-                await self._new_text.wait()
-                self._new_text.clear()
-                await stream.write(self._text)
-        except AdapterError as error:
-            # Showing the text early is a courtesy; the whole answer still goes out by `finish`, which
-            # looks first for what this stream may have posted.
-            self._stream, self._stream_failed = None, True
-            self._count(error)
-        finally:
-            self._begun.set()
-
-    async def _note_posted(self, message_id: str) -> None:
-        self._shown.append(message_id)
-        self._noting = asyncio.create_task(self._note_soon(message_id))
-
-    async def _note_soon(self, message_id: str) -> None:
-        """A reply that is whole within a moment is recorded once, with its end. Until then a crash is no
-        worse than one just before the platform's answer: the message is looked for, and found."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SECONDS_UNTIL_NOTED):
-                await self._whole.wait()
-                return
-        with contextlib.suppress(StorageError):  # whoever writes next learns of it too
-            effect_id = effect_id_for(self._turn_id, "answer", 0)
-            await self._outbox.set_state(self._claim, effect_id, "sending", message_id)
-
-    async def _settle_note(self) -> None:
-        """From here on the end of the reply is what is recorded."""
-        self._whole.set()
-        if self._noting is not None:
-            await self._noting
-            self._noting = None
-
-    async def _stop_pump(self) -> None:
-        if self._pump is None:
-            return
-        # While the plan is being written we do not know yet whether there is a stream.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_PLAN_SECONDS):
-                await self._begun.wait()
-        self._pump.cancel()
-        (result,) = await asyncio.gather(self._pump, return_exceptions=True)
-        self._pump = None
-        if isinstance(result, Exception):
-            raise result
+        await self._early.settle()
+        await self._early.stop()
 
     # --- the messages -----------------------------------------------------------------------------
 
     async def _deliver(self, effect: Effect, rendered: Rendered) -> None:
         if effect.state == "removed" or (effect.state == "sent" and not self._replaces):
             return
-        stream, self._stream = self._stream, None
         delivery = self._delivery(effect, rendered)
-        may_be_posted = effect.state == "sending" and (not self._fresh or self._stream_failed)
-        self._stream_failed = False
-        message_id = effect.message_id
+        is_first = effect.part == 0
+        stream = self._early.take_stream() if is_first else None
+        may_be_posted = effect.state == "sending" and (not self._fresh or (is_first and self._early.failed))
+        message_id = effect.message_id or (self._early.message_id if is_first else None)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 if stream is not None:
@@ -218,14 +149,14 @@ class Reply:
                 else:
                     message_id = await self._post_once(delivery, message_id, may_be_posted)
                 self._shown.append(message_id)
-                await self._settle_note()
+                await self._early.settle()
                 await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
                 return
             except AdapterError as error:
                 may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)
                 stream = None
-                if message_id is None and effect.part == 0 and self._shown:
-                    message_id = self._shown[0]
+                if is_first:
+                    message_id = message_id or self._early.message_id
                 await self._wait_or_give_up(error, attempt)
 
     async def _post_once(self, delivery: Delivery, message_id: str | None, may_be_posted: bool) -> str:

@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import text
 
 from core.storage.database import Database
 from core.storage.embedded import start_embedded_postgres
 from core.storage.schema import metadata
+
+# `make test` tries the same examples every time; `make test-all` looks for new ones.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("searching", print_blob=True)
 
 EMPTY_ALL_TABLES = "do $$ begin {} end $$".format(
     "".join(

@@ -50,19 +50,26 @@ class ChunkingPolicy(Frozen):
 @dataclass(frozen=True, slots=True)
 class _Slice:
     """text[start:end] under `path`. `opens` is where it starts when the heading line above it is included,
-    None where it is not the first of its section."""
+    None where it is not the first of its section; `leads`, when the headings right above that one are
+    included too. The first `parents` of the path are not said in text[opens:end]."""
 
     start: int
     end: int
     path: tuple[str, ...]
     opens: int | None = None
+    leads: int = 0
+    parents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
+    """What stands below one heading. `leads` is where the headings begin that stand right above it and lead
+    to nothing else; its own, if there are none."""
+
     path: tuple[str, ...]
     heading: Block | None
     blocks: tuple[Block, ...]
+    leads: int
 
 
 def embedding_text(title: str, chunk: ChunkDraft) -> str:
@@ -95,18 +102,21 @@ def _sections(text: str) -> Iterator[_Section]:
     path: list[tuple[int, str]] = []
     heading: Block | None = None
     blocks: list[Block] = []
+    leads: int | None = None
     for block in parse_blocks(text):
+        leads = block.start if leads is None else leads
         if block.kind is not BlockKind.HEADING:
             blocks.append(block)
             continue
         # A heading with nothing below it but a deeper heading lives on in that one's path.
         if blocks or (heading and block.level <= heading.level):
-            yield _Section(tuple(t for _, t in path), heading, tuple(blocks))
+            yield _Section(tuple(t for _, t in path), heading, tuple(blocks), leads)
+            leads = block.start
         path = [(level, t) for level, t in path if level < block.level]
         path.append((block.level, block.title))
         heading, blocks = block, []
-    if blocks or heading:
-        yield _Section(tuple(t for _, t in path), heading, tuple(blocks))
+    if leads is not None:
+        yield _Section(tuple(t for _, t in path), heading, tuple(blocks), leads)
 
 
 def _shared(left: Sequence[str], right: Sequence[str]) -> tuple[str, ...]:
@@ -126,11 +136,12 @@ class _Slicer:
         path = tuple(heading for heading in section.path if heading)
         if not section.blocks:
             assert section.heading is not None  # noqa: S101 - a section has blocks or a heading
-            yield _Slice(section.heading.start, section.heading.end, path[:-1], section.heading.start)
+            start, above = section.heading.start, path[:-1]
+            yield _Slice(start, section.heading.end, above, start, section.leads, len(above))
             return
-        opens: int | None = section.heading.start if section.heading else section.blocks[0].start
+        opens: int | None = section.heading.start if section.heading else section.leads
         for start, end in self._pack(section.blocks, self._budget(path)):
-            yield _Slice(start, end, path, opens)
+            yield _Slice(start, end, path, opens, section.leads, max(0, len(path) - 1))
             opens = None
 
     def merge_small(self, slices: Iterable[_Slice]) -> list[_Slice]:
@@ -150,10 +161,13 @@ class _Slicer:
         if small >= self._policy.small_tokens:
             return None
         path = _shared(left.path, right.path)
-        start = left.start if path == left.path else left.opens
+        start = left.start
+        if path != left.path:
+            # Headings that the shared path no longer says must be said by the text.
+            start = left.opens if len(path) >= left.parents else left.leads
         if self._length(start, right.end) > self._budget(path):
             return None
-        return _Slice(start, right.end, path, left.opens)
+        return _Slice(start, right.end, path, min(start, left.opens), left.leads, len(path))
 
     def _budget(self, path: Sequence[str]) -> int:
         """What is left for the text; at least half, however long the headings are."""

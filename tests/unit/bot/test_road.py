@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.adapter import Capabilities, ForbiddenError, MessageGoneError, RateLimitedError, UnavailableError
-from bot.delivery import LONGEST_PLAN_SECONDS
+from bot.early_text import LONGEST_PLAN_SECONDS
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
 from core.errors import ModelPermanentError

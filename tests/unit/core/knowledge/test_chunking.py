@@ -183,3 +183,8 @@ def test_what_is_embedded_says_title_and_headings_once() -> None:
     assert embedding_text("Handbook", chunk) == "Handbook › Leave › Sick\n\nIll."
     assert embedding_text("Leave", chunk) == "Leave › Sick\n\nIll."
     assert embedding_text("", chunk.model_copy(update={"heading_path": ()})) == "Ill."
+
+
+def test_headings_that_lead_to_nothing_else_stay_when_small_sections_are_joined() -> None:
+    chunks = chunk_text("# One\n## Two\n# Three", policy=ChunkingPolicy(budget_tokens=60))
+    assert [chunk.text for chunk in chunks] == ["# One\n## Two\n# Three"]
