@@ -102,10 +102,11 @@ class Bench:
         bot = self.threadlore(self.slack.environment())
         async with running(bot, "is ready") as start:
             report.aims.append(("ready, on a later start", start, "s", 5.0))
+            report.aims.append(("resident memory when ready", bot.memory_megabytes(), "MB", 250.0))
             platform = Slack(self.slack)
             platform.forget()
             report.ours["slack"] = await measure(platform, bot, self.model)
-            report.aims.append(("resident memory after the burst", bot.memory_megabytes(), "MB", 250.0))
+            report.aims.append(("resident memory after 200 at once", bot.memory_megabytes(), "MB", 250.0))
             platform.forget()
             early, late = await measure_long_thread(platform)
             report.aims.append(("turn 100 of a thread, to turn 2", late / early, "x", 1.2))

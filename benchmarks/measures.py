@@ -18,11 +18,18 @@ BURST = 200
 BURST_MODEL_SECONDS = 2.0
 LONG_THREAD = 100
 QUESTIONS = [
-    f"How do I {what}, and what should I look out for when number {n} of us tries?"
-    for n in range(7)
-    for what in ("connect Threadlore to Slack", "connect Threadlore to Discord", "add our own documents")
+    f"{ask} {what}?"
+    for ask in ("How do I", "How can we", "Where do I read how to", "What is needed to")
+    for what in (
+        "connect Threadlore to Slack",
+        "connect Threadlore to Discord",
+        "add our own documents",
+        "use our own model",
+        "export the feedback",
+        "delete a thread",
+    )
 ]
-"""Different ones, so that nothing can be answered from a cache."""
+"""As people ask, and different ones, so that nothing can be answered from a cache."""
 
 
 @dataclass

@@ -91,8 +91,6 @@ class BotProcess:
     def _server_processes(self) -> list[psutil.Process]:
         if self._server_of is None:
             return []
-        for process in psutil.process_iter(["cmdline"]):
-            line = process.info["cmdline"] or []
-            if line and "postgres" in line[0] and any(str(self._server_of) in part for part in line):
-                return [process, *process.children(recursive=True)]
-        return []
+        pid_file = self._server_of / "postgres" / "data" / "postmaster.pid"
+        server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        return [server, *server.children(recursive=True)]
