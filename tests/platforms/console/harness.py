@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal, NoReturn
+from typing import Literal
 from uuid import UUID
-
-import pytest
 
 from bot.asking import Answered
 from bot.console.adapter import ConsoleAdapter
@@ -17,12 +15,15 @@ from bot.mailbox import BODIES, AnswerBody
 from core.messages import Answer, MessagePosted, Turn, trace_id_for
 from core.ports import Effect
 from core.testing.feedback import InMemoryFeedbackStore
-from tests.contracts.adapter_harness import EventLog, Shown
+from tests.contracts.adapter_harness import EventLog
+from tests.platforms.mailbox_people import MailboxPeople
 from tests.platforms.mailbox_posts import ReadableMailbox
 
 
-class ConsoleHarness:
+class ConsoleHarness(MailboxPeople):
     """Implements AdapterHarness. What people cannot do in a terminal is skipped."""
+
+    where = "in a terminal"
 
     def __init__(self) -> None:
         self.mailbox = ReadableMailbox()
@@ -92,48 +93,6 @@ class ConsoleHarness:
 
     async def ask_directly(self, author: str, text: str) -> str:
         self._cannot("speak in two places")
-
-    async def chat(self, author: str, text: str) -> str:
-        self._cannot("say what is not for the bot")
-
-    async def edit(self, message_id: str, text: str) -> None:
-        self._cannot("edit")
-
-    async def delete(self, message_id: str) -> None:
-        self._cannot("delete")
-
-    async def react(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
-        self._cannot("react with emoji")
-
-    async def unreact(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
-        self._cannot("react with emoji")
-
-    def lose_next_reply(self) -> None:
-        self._cannot("lose a message that never leaves the process")
-
-    def forbid_posting(self) -> None:
-        self._cannot("forbid the bot to answer")
-
-    def refuse_token(self) -> None:
-        self._cannot("refuse the bot's token: there is none")
-
-    @property
-    def limit(self) -> int:
-        self._cannot("be told that an answer is too long for one message")
-
-    def _cannot(self, what: str) -> NoReturn:
-        pytest.skip(f"people in a terminal cannot {what}")
-
-    # --- what they see ----------------------------------------------------------------------------
-
-    def author_id(self, name: str) -> str:
-        return name
-
-    def shown(self) -> list[Shown]:
-        return self.mailbox.shown()
-
-    def notified(self) -> list[str]:
-        return []
 
     async def aclose(self) -> None:
         for task in self._waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal, NoReturn
+from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -19,12 +19,15 @@ from bot.web.models import About, Readiness
 from bot.web.settings import HttpSettings
 from core.messages import MessagePosted, Turn
 from core.ports import Effect
-from tests.contracts.adapter_harness import EventLog, Shown
+from tests.contracts.adapter_harness import EventLog
+from tests.platforms.mailbox_people import MailboxPeople
 from tests.platforms.mailbox_posts import ReadableMailbox
 
 
-class WebHarness:
+class WebHarness(MailboxPeople):
     """Implements AdapterHarness. What people cannot do on the page is skipped."""
+
+    where = "on the web"
 
     def __init__(self) -> None:
         self.mailbox = ReadableMailbox()
@@ -91,48 +94,6 @@ class WebHarness:
 
     async def ask_directly(self, author: str, text: str) -> str:
         self._cannot("speak to it alone: whoever may use the server may read along")
-
-    async def chat(self, author: str, text: str) -> str:
-        self._cannot("say what is not for the bot")
-
-    async def edit(self, message_id: str, text: str) -> None:
-        self._cannot("edit")
-
-    async def delete(self, message_id: str) -> None:
-        self._cannot("delete")
-
-    async def react(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
-        self._cannot("react with emoji")
-
-    async def unreact(self, author: str, message_id: str, emoji: Literal["👍", "👎"]) -> None:
-        self._cannot("react with emoji")
-
-    def lose_next_reply(self) -> None:
-        self._cannot("lose a message that never leaves the process")
-
-    def forbid_posting(self) -> None:
-        self._cannot("forbid the bot to answer")
-
-    def refuse_token(self) -> None:
-        self._cannot("refuse the bot's token: there is none")
-
-    @property
-    def limit(self) -> int:
-        self._cannot("be told that an answer is too long for one message")
-
-    def _cannot(self, what: str) -> NoReturn:
-        pytest.skip(f"people on the web cannot {what}")
-
-    # --- what they see ----------------------------------------------------------------------------
-
-    def author_id(self, name: str) -> str:
-        return name
-
-    def shown(self) -> list[Shown]:
-        return self.mailbox.shown()
-
-    def notified(self) -> list[str]:
-        return []
 
     async def aclose(self) -> None:
         for request in self._requests:
