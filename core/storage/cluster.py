@@ -22,6 +22,7 @@ from core.storage.server_account import ServerAccount, choose_account, nearest_f
 LONGEST_SOCKET_PATH = 100
 LONGEST_LOG_BYTES = 1_000_000
 OWN_DESCRIPTORS = "/proc/self/fd"
+SIGNS_OF_THE_SHELL = frozenset('$`"\\')
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,10 @@ class Cluster:
         """The path of the data for the server's user, and descriptors that must be inherited for it.
 
         Below a folder that only root may enter, the server gets the open data folder itself and
-        reaches it through its own descriptor: no folder above needs another mode.
+        reaches it through its own descriptor: no folder above needs another mode. So it does where the
+        path holds signs that mean something to the shell through which pg_ctl starts the server.
         """
-        if self.account.can_reach(data):
+        if self.account.can_reach(data) and not SIGNS_OF_THE_SHELL & set(str(data)):
             yield str(data), ()
             return
         descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
