@@ -87,13 +87,14 @@ def citation_validity(answer: Answer, passages: Sequence[Passage]) -> float | No
     """The share of an answer's [n] markers and citations that hold. None if it has neither.
 
     A marker holds if a citation has its number; a citation holds if a marker names it and its quote
-    stands, blanks aside, in the passage that it points to.
+    stands, blanks aside, in the passage that it points to. A long quote ends in "…" where it was cut.
     """
     texts = {passage.chunk_id: _single_blanks(passage.text) for passage in passages}
     markers = {int(number) for number in _MARKER.findall(answer.text)}
     numbers = {citation.n for citation in answer.citations}
     checks = [marker in numbers for marker in sorted(markers)] + [
-        citation.n in markers and _single_blanks(citation.quote) in texts.get(citation.chunk_id, "")
+        citation.n in markers
+        and _single_blanks(citation.quote).removesuffix("…") in texts.get(citation.chunk_id, "")
         for citation in answer.citations
     ]
     return sum(checks) / len(checks) if checks else None

@@ -90,6 +90,8 @@ def test_a_citation_is_valid_if_marker_number_and_quote_agree() -> None:
     passages = [make_passage(1, "The sky is\nblue today."), make_passage(2, "Grass is green.")]
     good = Answer(text="Blue [1].", citations=(make_citation(1, 1, "sky is blue"),))
     assert citation_validity(good, passages) == 1.0
+    cut = Answer(text="Blue [1].", citations=(make_citation(1, 1, "The sky is…"),))
+    assert citation_validity(cut, passages) == 1.0
     unknown_marker = Answer(text="Blue [1], green [7].", citations=good.citations)
     assert citation_validity(unknown_marker, passages) == pytest.approx(2 / 3)
     made_up = Answer(text="Blue [1].", citations=(make_citation(1, 2, "sky is blue"),))
