@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from bot.adapter import Adapter, AdapterError, ReplyTarget
 from bot.delivery import DeliveryRefusedError, Reply
 from bot.metrics import Metrics
 from core.assistant import Assistant, Question
-from core.errors import LeaseLostError
+from core.errors import LeaseLostError, StorageError
 from core.logs import bind
 from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
 from core.ports import Claim, InboxEnd, Outbox, Tracer, TurnStore
@@ -103,10 +104,9 @@ class Answering:
                     self._show_status(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
                 await reply.finish(turn)
-            except LeaseLostError:
-                await reply.abandon()
-                if await self._turns.is_deleted(message.thread.channel, message.id):
-                    await reply.take_back()
+            except (LeaseLostError, asyncio.CancelledError):
+                # The heartbeat may learn of a deletion before we do, and cancels us then.
+                await self._take_back_if_deleted(message, reply)
                 raise
             except DeliveryRefusedError as error:
                 return "failed", f"the platform refused the reply: {error}"
@@ -114,6 +114,14 @@ class Answering:
                 await reply.abandon()
             self._account(claim, turn)
             return turn.outcome, turn.answer.reason or ""
+
+    async def _take_back_if_deleted(self, message: Message, reply: Reply) -> None:
+        """What was shown and not yet recorded when the question was deleted is known to nobody else."""
+        with contextlib.suppress(StorageError):
+            await reply.abandon()
+        with contextlib.suppress(StorageError):
+            if await self._turns.is_deleted(message.thread.channel, message.id):
+                await reply.take_back()
 
     async def _think(
         self, claim: Claim, message: Message, adapter: Adapter, reply: Reply, summoned_midway: bool

@@ -95,15 +95,16 @@ class Dispatcher:
         while not self._stopping:
             self._look_again.clear()
             room = self._concurrency - len(self._running)
-            claims: list[Claim] = []
+            if room <= 0:
+                await self._look_again.wait()
+                continue
             try:
-                if room > 0:
-                    claims = await self._inbox.claim(
-                        platforms=self._platforms,
-                        limit=min(room, 64),
-                        lease_seconds=self._lease_seconds,
-                        thread=self._only_thread,
-                    )
+                claims = await self._inbox.claim(
+                    platforms=self._platforms,
+                    limit=min(room, 64),
+                    lease_seconds=self._lease_seconds,
+                    thread=self._only_thread,
+                )
                 for claim in claims:
                     task = asyncio.create_task(self._work(claim))
                     self._running[task] = claim

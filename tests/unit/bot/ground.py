@@ -47,12 +47,17 @@ class Ground:
     model: FakeChatModel = field(default_factory=lambda: FakeChatModel(reply=lambda request: ANSWER))
     lease_seconds: float = 30.0
     turn_timeout_seconds: float = 5.0
+    concurrency: int = 8
 
     def __post_init__(self) -> None:
-        self.inbox, self.feedback, self.tracer = InMemoryInbox(), InMemoryFeedbackStore(), RecordingTracer()
-        self.outbox = InMemoryOutbox(self.inbox)
-        self.turns = InMemoryTurnStore(self.inbox, self.outbox, self.feedback)
-        self.metrics = Metrics()
+        self.feedback, self.tracer, self.metrics = InMemoryFeedbackStore(), RecordingTracer(), Metrics()
+        self.use_inbox(InMemoryInbox())
+
+    def use_inbox(self, inbox: InMemoryInbox) -> None:
+        """Build the stores that hang on the inbox anew."""
+        self.inbox = inbox
+        self.outbox = InMemoryOutbox(inbox)
+        self.turns = InMemoryTurnStore(inbox, self.outbox, self.feedback)
 
     def make_dispatcher(self) -> Dispatcher:
         assistant = Assistant(
@@ -71,7 +76,7 @@ class Ground:
             Forgetting(adapters, self.turns),
             self.metrics,
             platforms=["memory"],
-            concurrency=8,
+            concurrency=self.concurrency,
             lease_seconds=self.lease_seconds,
             poll_seconds=0.05,
         )

@@ -14,6 +14,7 @@ from core import notices
 from core.errors import ModelPermanentError
 from core.messages import turn_id_for
 from core.ports import Claim, Effect
+from core.testing.inbox import InMemoryInbox
 from core.testing.making import (
     make_author,
     make_deleted,
@@ -338,3 +339,35 @@ async def test_what_no_longer_fits_the_memory_becomes_a_summary() -> None:
         message = ask_message()
         await ground.until(lambda: any(r.task == "summarise" for r in ground.model.requests))
     assert (await ground.turns.recall(message.thread, limit=50)).summary
+
+
+async def test_a_stream_begun_just_before_its_question_was_deleted_does_not_stay() -> None:
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, behaviour="stall")), lease_seconds=0.6)
+    message = ask_message()
+    async with ground.running():
+        await ground.adapter.say(make_posted(message))
+        await ground.until(lambda: ground.adapter.visible)
+        await ground.adapter.say(make_deleted(message))
+        await ground.until(lambda: not ground.adapter.visible)
+
+
+class CountingInbox(InMemoryInbox):
+    """Counts how often a worker asks whether there is something to do."""
+
+    waits = 0
+
+    async def wait(self, timeout_seconds: float) -> None:
+        self.waits += 1
+        await super().wait(timeout_seconds)
+
+
+async def test_a_worker_with_no_room_left_waits_for_room() -> None:
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.5)), concurrency=1)
+    ground.use_inbox(CountingInbox())
+    async with ground.running():
+        await ground.adapter.say(make_posted(ask_message(thread="T1")))
+        await ground.until(lambda: ground.model.requests)
+        await ground.adapter.say(make_posted(ask_message(thread="T2")))
+        await ground.until_done(2)
+    assert isinstance(ground.inbox, CountingInbox)
+    assert ground.inbox.waits < 60
