@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from core.storage.inbox_statements import DONE, PARKED, QUEUED, RUNNING
 from core.storage.knowledge_tables import CollectionGrantRow, CollectionRow
+from core.storage.position_tables import ChannelPositionRow, HeardWorkspaceRow
 from core.storage.tables import FeedbackRow, InboxRow, ThreadSummaryRow, TurnRow
 
 Condition = ColumnElement[bool]
@@ -96,6 +97,12 @@ THREAD = _build_scope(
     & (InboxRow.order_key == bindparam("in_thread")),
     FeedbackRow.turn_id.in_(select(TurnRow.id).where(_in_thread(TurnRow))),
     delete(ThreadSummaryRow).where(_in_thread(ThreadSummaryRow)),
+    # Where the thread is a channel of its own, how far that was heard.
+    delete(ChannelPositionRow).where(
+        _in_workspace(ChannelPositionRow),
+        ChannelPositionRow.channel == bindparam("in_channel"),
+        ChannelPositionRow.channel == bindparam("in_thread"),
+    ),
 )
 
 _grants = select(CollectionGrantRow.collection_id)
@@ -110,6 +117,8 @@ WORKSPACE = _build_scope(
     _in_workspace(InboxRow),
     _in_workspace(FeedbackRow),
     delete(ThreadSummaryRow).where(_in_workspace(ThreadSummaryRow)),
+    delete(ChannelPositionRow).where(_in_workspace(ChannelPositionRow)),
+    delete(HeardWorkspaceRow).where(_in_workspace(HeardWorkspaceRow)),
     delete(CollectionRow).where(
         CollectionRow.id.in_(_grants.where(_in_workspace(CollectionGrantRow))),
         CollectionRow.id.not_in(_for_others),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from core.storage import installation_tables, knowledge_tables, tables  # noqa: F401 (registers all tables)
+from core.storage import (  # noqa: F401 (registers all tables)
+    installation_tables,
+    knowledge_tables,
+    position_tables,
+    tables,
+)
 from core.storage.base import Base
 
 metadata = Base.metadata

@@ -20,6 +20,7 @@ from core.ports import Claim, Effect, Forgotten, Recollection
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox, Item
 from core.testing.outbox import InMemoryOutbox
+from core.testing.positions import InMemoryChannelPositions
 
 Key = tuple[str, str, str, str]
 
@@ -36,10 +37,17 @@ class Summary:
 class InMemoryTurnStore:
     """Implements core.ports.TurnStore; forgets in the other doubles too."""
 
-    def __init__(self, inbox: InMemoryInbox, outbox: InMemoryOutbox, feedback: InMemoryFeedbackStore) -> None:
+    def __init__(
+        self,
+        inbox: InMemoryInbox,
+        outbox: InMemoryOutbox,
+        feedback: InMemoryFeedbackStore,
+        positions: InMemoryChannelPositions | None = None,
+    ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._feedback = feedback
+        self._positions = positions or InMemoryChannelPositions()
         self._turns: dict[UUID, tuple[int, Turn]] = {}
         self._summaries: dict[Key, Summary] = {}
         self._recorded = 0
@@ -114,6 +122,7 @@ class InMemoryTurnStore:
         )
         forgotten = await self._erase(turns, events, set())
         self._summaries.pop(thread.key, None)
+        self._positions.forget_thread(thread)
         return forgotten
 
     async def forget_workspace(self, platform: str, workspace: str) -> Forgotten:
@@ -123,6 +132,7 @@ class InMemoryTurnStore:
         self._summaries = {
             key: value for key, value in self._summaries.items() if key[:2] != (platform, workspace)
         }
+        self._positions.forget_workspace(platform, workspace)
         return forgotten
 
     def _in(self, platform: str, workspace: str) -> list[Turn]:

@@ -10,25 +10,34 @@ from core.storage.database import Database
 from core.storage.feedback import PostgresFeedbackStore
 from core.storage.inbox import PostgresInbox
 from core.storage.outbox import PostgresOutbox
+from core.storage.positions import PostgresChannelPositions
 from core.storage.turns import PostgresTurnStore
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox
 from core.testing.outbox import InMemoryOutbox
+from core.testing.positions import InMemoryChannelPositions
 from core.testing.turns import InMemoryTurnStore
 from tests.contracts.roads import Road
 
 
 @pytest.fixture
 def memory_road() -> Road:
-    inbox, feedback = InMemoryInbox(), InMemoryFeedbackStore()
+    inbox, feedback, positions = InMemoryInbox(), InMemoryFeedbackStore(), InMemoryChannelPositions()
     outbox = InMemoryOutbox(inbox)
-    return Road(inbox, outbox, InMemoryTurnStore(inbox, outbox, feedback), feedback)
+    turns = InMemoryTurnStore(inbox, outbox, feedback, positions)
+    return Road(inbox, outbox, turns, feedback, positions)
 
 
 @pytest.fixture
 async def postgres_road(database: Database) -> AsyncIterator[Road]:
     inbox = PostgresInbox(database)
-    yield Road(inbox, PostgresOutbox(database), PostgresTurnStore(database), PostgresFeedbackStore(database))
+    yield Road(
+        inbox,
+        PostgresOutbox(database),
+        PostgresTurnStore(database),
+        PostgresFeedbackStore(database),
+        PostgresChannelPositions(database),
+    )
     await inbox.aclose()
 
 

@@ -1,10 +1,11 @@
-"""The four stores of the road together, and the steps that contract tests take again and again."""
+"""The stores of the road together, and the steps that contract tests take again and again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
+from core.listening import ChannelPositions
 from core.messages import Event, Message, Turn
 from core.ports import Claim, FeedbackStore, Inbox, Outbox, TurnStore
 from core.testing.making import make_message, make_posted
@@ -14,12 +15,13 @@ LONG_LEASE = timedelta(minutes=5).total_seconds()
 
 @dataclass
 class Road:
-    """The four stores, and the steps that tests take again and again."""
+    """The stores, and the steps that tests take again and again."""
 
     inbox: Inbox
     outbox: Outbox
     turns: TurnStore
     feedback: FeedbackStore
+    positions: ChannelPositions
 
     async def claim(self, *, limit: int = 10, lease_seconds: float = LONG_LEASE) -> list[Claim]:
         return await self.inbox.claim(platforms=["console"], limit=limit, lease_seconds=lease_seconds)
