@@ -133,6 +133,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
 @asynccontextmanager
 async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Library]:
     """The stores, the embedder, search and ingestion."""
+    from core.knowledge.chunking import ChunkingPolicy
     from core.knowledge.ingest import Ingestor
     from core.knowledge.search import Knowledge
 
@@ -142,7 +143,11 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
             stores=stores,
             embedder=embedder,
             knowledge=Knowledge(stores.knowledge_store, embedder),
-            ingestor=Ingestor(stores.knowledge_store, embedder),
+            ingestor=Ingestor(
+                stores.knowledge_store,
+                embedder,
+                chunking=ChunkingPolicy(strategy=stores.settings.chunking),
+            ),
         )
 
 
@@ -204,7 +209,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     settings = library.stores.settings
 
     async def search(query: str, *, audience: Audience) -> list[Passage]:
-        return await library.knowledge.search(query, audience=audience, limit=PASSAGES_PER_ANSWER)
+        return await library.knowledge.read(query, audience=audience, limit=PASSAGES_PER_ANSWER)
 
     return Assistant(
         build_graph(),

@@ -37,6 +37,17 @@ class Role(StrEnum):
     worker = "worker"
 
 
+class Chunking(StrEnum):
+    """The names of core.knowledge.chunking.ChunkingStrategy, and the way back."""
+
+    structure = "structure"
+    recursive = "recursive"
+    code = "code"
+    conversation = "conversation"
+    small_to_big = "small-to-big"
+    default = "default"
+
+
 class QueryForm(StrEnum):
     text = "text"
     rewrite = "rewrite"
@@ -89,12 +100,22 @@ def ingest(
             "A new collection without any is for everyone."
         ),
     ] = None,
+    chunking: Annotated[
+        Chunking | None,
+        typer.Option(help="How these sources are sliced from now on; default: as the setting CHUNKING says."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take documents in, and bring what was taken in before up to date."""
     from bot.commands.knowledge import ingest
 
-    ingest(locations, collection=collection, grants=grant or [], as_json=as_json)
+    ingest(
+        locations,
+        collection=collection,
+        grants=grant or [],
+        chunking=chunking.value if chunking else None,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -206,8 +206,20 @@ def trace_id_for(turn_id: UUID) -> str:
     return turn_id.hex
 
 
+class Extent(Frozen):
+    """Where a passage stands in its document: chunks `first` to `last`, characters `start` to `end`. The first
+    `repeated` characters of its text are said again from further up (a table's header, a code block's fence)."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+    repeated: int = 0
+
+
 class Passage(Frozen):
-    """A chunk retrieved for a query. `rank` starts at 1; `score` is higher for better.
+    """A chunk retrieved for a query, or the larger part of its document that is read in its place. `rank` starts
+    at 1; `score` is higher for better; `extent` says where the text stands, None: not known.
 
     `dense_rank` and `lexical_rank` say where each leg of the search placed it (None: not found by it);
     `similarity` is the cosine similarity to the query, -1 to 1; `coverage`, 0 to 1, is how much of the query's
@@ -226,6 +238,7 @@ class Passage(Frozen):
     coverage: float | None = None
     dense_rank: int | None = None
     lexical_rank: int | None = None
+    extent: Extent | None = None
 
 
 class Citation(Frozen):

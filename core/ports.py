@@ -274,6 +274,9 @@ class KnowledgeStore(Protocol):
         """Remove the source with its documents."""
         ...
 
+    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
+        """Note how the source's documents are sliced; None: as the settings say."""
+
     async def sources(self) -> list[SourceStatus]: ...
 
     async def finish_source(self, source_id: int, *, error: str | None) -> None:
@@ -307,7 +310,8 @@ class KnowledgeStore(Protocol):
         limit: int,
         collections: Collection[str] | None = None,
     ) -> list[Passage]:
-        """The best passages of both legs, fused, that everyone in the audience may read; best first.
+        """The best passages of both legs, fused, that everyone in the audience may read; best first. A chunk
+        with a parent gives the whole parent, as often as chunks of it were found.
         `collections` narrows further, by name. Raises EmbeddingMismatchError."""
         ...
 

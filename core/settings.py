@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
+from core.knowledge.chunking.policy import ChunkingStrategy
 
 
 class EnvironmentSettings(BaseSettings):
@@ -96,6 +97,10 @@ class CoreSettings(EnvironmentSettings):
     knowledge: Annotated[tuple[str, ...], NoDecode] | None = Field(
         default=None,
         description="A comma-separated list of paths and URLs; leave it out for Threadlore's own documents.",
+    )
+    chunking: ChunkingStrategy = Field(
+        default=ChunkingStrategy.STRUCTURE,
+        description="One of structure, recursive, code, conversation, small-to-big.",
     )
 
     knowledge_sync_minutes: float = Field(

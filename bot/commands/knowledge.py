@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 JSON_FIELDS = ("rank", "score", "document_id", "title", "uri", "text")
 
 
-def ingest(locations: Sequence[str], *, collection: str, grants: Sequence[str], as_json: bool) -> None:
+def ingest(
+    locations: Sequence[str], *, collection: str, grants: Sequence[str], chunking: str | None, as_json: bool
+) -> None:
     """Prints the report; exits 1 when nothing at all could be taken in."""
 
     async def work(settings: CoreSettings) -> SyncReport:
         from bot.bootstrap import open_library
         from bot.commands.progress import open_progress
+        from core.knowledge.ingest import parse_choice
 
         granted = [parse_grant(grant) for grant in grants]
         async with open_library(settings) as library:
@@ -31,6 +34,7 @@ def ingest(locations: Sequence[str], *, collection: str, grants: Sequence[str], 
                     locations,
                     collection=collection,
                     grants=granted,
+                    chunking=parse_choice(chunking) if chunking else None,
                     on_progress=lambda now: show(now.done, now.total, now.uri),
                 )
 

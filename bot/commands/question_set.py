@@ -40,7 +40,7 @@ def build_ask(library: Library, models: Sequence[ChatModel]) -> Ask:
     graph = build_graph()
 
     async def search(query: str, *, audience: Audience) -> list[Passage]:
-        return await library.knowledge.search(query, audience=audience, limit=PASSAGES_PER_ANSWER)
+        return await library.knowledge.read(query, audience=audience, limit=PASSAGES_PER_ANSWER)
 
     async def ask(question: str, *, memory: Memory, audience: Audience) -> Reply:
         assistant = Assistant(

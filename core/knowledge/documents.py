@@ -58,17 +58,24 @@ class StoredDocument(Frozen):
 
 class ChunkDraft(Frozen):
     """A slice of a document. `start` and `end` are character offsets into the document's text;
-    `position` counts from 0; the heading path leads from the outermost heading inwards."""
+    `position` counts from 0; the heading path leads from the outermost heading inwards.
+
+    The first `repeated` characters of the text are said again from further up (a table's header, a fence); the
+    slice follows them. Chunks with the same `parent` are read together, None: each alone.
+    """
 
     position: int
     text: str
     heading_path: tuple[str, ...] = ()
     start: int
     end: int
+    repeated: int = 0
+    parent: int | None = None
 
 
 class SourceStatus(Frozen):
-    """Where documents come from and how the last sync went."""
+    """Where documents come from and how the last sync went. `chunking`: how they are sliced, None: as the
+    settings say."""
 
     id: int
     collection: str
@@ -77,6 +84,7 @@ class SourceStatus(Frozen):
     documents: int
     synced_at: datetime | None = None
     error: str | None = None
+    chunking: str | None = None
 
 
 class FailedDocument(Frozen):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core.errors import SourceError
-from core.knowledge.loading import ENDINGS, MAX_DOCUMENT_BYTES
+from core.knowledge.loading import CODE_ENDINGS, ENDINGS, MAX_DOCUMENT_BYTES
 from core.knowledge.sources import Content, Entry
 
 _BINARY_ENDINGS = frozenset({".pdf", ".docx"})
@@ -33,7 +33,7 @@ class FileSource:
 class FolderSource:
     """A folder with everything below it. A document is called by its path from the folder's name on.
 
-    Left out are hidden files and folders, endings that cannot be read, empty text files, and links that
+    Source files are listed as such. Left out are hidden files and folders, endings that cannot be read, empty text files, and links that
     lead out of the folder.
     """
 
@@ -58,7 +58,7 @@ class FolderSource:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder, name)
-                if name.startswith(".") or path.suffix.lower() not in ENDINGS:
+                if name.startswith(".") or path.suffix.lower() not in ENDINGS | CODE_ENDINGS:
                     continue
                 target = path.resolve() if path.is_symlink() else path
                 if target in seen or not target.is_relative_to(self._root) or _is_empty_text(target):
@@ -75,7 +75,11 @@ class FolderSource:
     def _entry(self, path: Path, target: Path) -> Entry:
         uri = (Path(self._root.name) / path.relative_to(self._root)).as_posix()
         # A name that is no valid text would not survive the store.
-        return Entry(uri=uri.encode(errors="replace").decode(), locator=str(target))
+        return Entry(
+            uri=uri.encode(errors="replace").decode(),
+            locator=str(target),
+            is_code=path.suffix.lower() in CODE_ENDINGS,
+        )
 
 
 def _is_empty_text(path: Path) -> bool:

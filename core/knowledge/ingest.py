@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
 from core.errors import SourceError, ThreadloreError
-from core.knowledge.chunking import ChunkingPolicy
+from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy
 from core.knowledge.documents import FailedDocument, Grant, Progress, StoredDocument, SyncReport
 from core.knowledge.locations import build_source
 from core.knowledge.pipeline import Draft, Embedding, prepare, read_ahead
@@ -20,7 +21,13 @@ from core.ports import Embedder, KnowledgeStore
 
 log = structlog.get_logger(__name__)
 
+ChunkingChoice = ChunkingStrategy | Literal["default"]
 OnProgress = Callable[[Progress], None]
+
+
+def parse_choice(name: str) -> ChunkingChoice:
+    """A strategy by its name, or "default". Raises ValueError."""
+    return "default" if name == "default" else ChunkingStrategy(name)
 
 
 @dataclass(slots=True)
@@ -82,9 +89,13 @@ class Ingestor:
         *,
         collection: str = "default",
         grants: Sequence[Grant] = (),
+        chunking: ChunkingChoice | None = None,
         on_progress: OnProgress | None = None,
     ) -> SyncReport:
         """Make the collection hold what the locations (paths, http(s) URLs) hold now.
+
+        `chunking` is kept with the sources: how their documents are sliced now and from now on; "default" goes
+        back to this ingestor's own way, None leaves it as it is.
 
         A location that cannot be looked at, and a document that cannot be read, end up in `failed`; what is
         stored of them stays. Raises StorageError and ModelError; what was stored until then stays, and the
@@ -96,7 +107,9 @@ class Ingestor:
         collection_id = await self._store.open_collection(collection, grants)
         seen: set[str] = set()
         for source in sources:
-            await self._sync_source(collection_id, source, seen, tally)
+            source_id = await self._store.open_source(collection_id, source.uri, source.kind)
+            policy = await self._choose_policy(source_id, chunking)
+            await self._sync_source(source_id, source, policy, seen, tally)
         report = tally.report(time.monotonic() - started)
         log.info(
             "knowledge_synced",
@@ -117,18 +130,33 @@ class Ingestor:
                 sources.setdefault(source.uri, source)
         return list(sources.values())
 
-    async def _sync_source(self, collection_id: int, source: Source, seen: set[str], tally: _Tally) -> None:
-        source_id = await self._store.open_source(collection_id, source.uri, source.kind)
+    async def _choose_policy(self, source_id: int, choice: ChunkingChoice | None) -> ChunkingPolicy:
+        """As chosen now, else as chosen before, else this ingestor's own."""
+        if choice is not None:
+            await self._store.record_chunking(source_id, None if choice == "default" else choice)
+        kept = next((s.chunking for s in await self._store.sources() if s.id == source_id), None)
+        if kept is None:
+            return self._chunking
+        return self._chunking.model_copy(update={"strategy": ChunkingStrategy(kept)})
+
+    async def _sync_source(
+        self, source_id: int, source: Source, policy: ChunkingPolicy, seen: set[str], tally: _Tally
+    ) -> None:
         failed_before = len(tally.failed)
         try:
             try:
-                entries = [e for e in await source.entries() if e.locator not in seen]
+                takes_code = policy.strategy is ChunkingStrategy.CODE
+                entries = [
+                    entry
+                    for entry in await source.entries()
+                    if entry.locator not in seen and (takes_code or not entry.is_code)
+                ]
             except SourceError as error:
                 tally.fail(error)
             else:
                 seen.update(entry.locator for entry in entries)
                 tally.total += len(entries)
-                await self._sync_entries(source_id, source, entries, tally)
+                await self._sync_entries(source_id, source, entries, policy, tally)
         except ThreadloreError as error:
             await self._note_failure(source_id, str(error))
             raise
@@ -145,10 +173,10 @@ class Ingestor:
             log.warning("source_failure_not_recorded", source_id=source_id)
 
     async def _sync_entries(
-        self, source_id: int, source: Source, entries: Sequence[Entry], tally: _Tally
+        self, source_id: int, source: Source, entries: Sequence[Entry], policy: ChunkingPolicy, tally: _Tally
     ) -> None:
         stored = await self._store.documents(source_id)
-        unread = await self._put_changed(source_id, source, entries, stored, tally)
+        unread = await self._put_changed(source_id, source, entries, policy, stored, tally)
         listed = {entry.uri for entry in entries}
         gone = [
             document.id
@@ -164,6 +192,7 @@ class Ingestor:
         source_id: int,
         source: Source,
         entries: Sequence[Entry],
+        policy: ChunkingPolicy,
         stored: dict[str, StoredDocument],
         tally: _Tally,
     ) -> list[str]:
@@ -175,7 +204,7 @@ class Ingestor:
             content = await source.read(entry)
             known = stored.get(entry.uri)
             current = known.content_hash if known and known.embedder == name else None
-            return await prepare(content, entry.uri, current, self._chunking)
+            return await prepare(content, entry.uri, current, policy)
 
         async def store(drafts: list[Draft]) -> None:
             embedded = await self._embedding.embed(drafts)

@@ -55,7 +55,7 @@ async def prepare(content: Content, uri: str, current: str | None, policy: Chunk
     """Read and slice a document, off the event loop; None if its content hash is `current` already."""
 
     def work() -> Draft | None:
-        if current is not None and fingerprint(content.data) == current:
+        if current is not None and fingerprint(content.data, policy.key) == current:
             return None
         document = load_document(
             content.data,
@@ -63,6 +63,7 @@ async def prepare(content: Content, uri: str, current: str | None, policy: Chunk
             name=content.name,
             media_type=content.media_type,
             charset=content.charset,
+            slicing=policy.key,
         )
         return Draft(document, tuple(chunk_text(document.text, title=document.title, policy=policy)))
 

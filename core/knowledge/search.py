@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from core.knowledge.passages import drop_repeats, merge_neighbours
 from core.messages import Audience, Passage
 from core.ports import Embedder, KnowledgeStore
+
+MOST_REPEATS = 4
+"""How many times as many chunks are looked at where several lead to the same place."""
 
 
 class Knowledge:
@@ -28,11 +32,31 @@ class Knowledge:
         if not query.strip():
             return []
         vector = await self._embedder.embed_query(query)
-        return await self._store.search(
-            query,
-            vector,
-            embedder=self._embedder.name,
-            audience=audience,
-            limit=limit,
-            collections=collections,
+        asked_for = limit
+        while True:
+            found = await self._store.search(
+                query,
+                vector,
+                embedder=self._embedder.name,
+                audience=audience,
+                limit=asked_for,
+                collections=collections,
+            )
+            distinct = drop_repeats(found)
+            # Small chunks lead to the same place again and again: look further down for other ones.
+            if len(distinct) >= limit or len(found) < asked_for or asked_for >= limit * MOST_REPEATS:
+                return distinct[:limit]
+            asked_for = limit * MOST_REPEATS
+
+    async def read(
+        self,
+        query: str,
+        *,
+        audience: Audience,
+        limit: int = 8,
+        collections: Collection[str] | None = None,
+    ) -> list[Passage]:
+        """What an answer is written from: as `search`, with neighbours merged into readable passages."""
+        return merge_neighbours(
+            await self.search(query, audience=audience, limit=limit, collections=collections)
         )

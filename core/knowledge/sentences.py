@@ -13,13 +13,14 @@ from typing import Literal
 
 from core.knowledge.words import stems_of, words_of
 
-Kind = Literal["sentence", "step", "item", "row", "code", "heading"]
+Kind = Literal["sentence", "step", "item", "row", "header", "code", "heading"]
 
 FENCE = re.compile(r"^\s*(```|~~~)")
 HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*$")
 STEP = re.compile(r"^\s{0,3}\d{1,3}[.)]\s+")
 ITEM = re.compile(r"^\s{0,3}[-*+•]\s+")
 ROW = re.compile(r"^\s*\|.*\|\s*$")
+DELIMITER_ROW = re.compile(r"^\s*\|(?:\s*:?-+:?\s*\|)+\s*$")
 SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`]*[A-Z0-9À-ÞЀ-Я\u3040-\u9fff])")
 ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|nos|fig|sec|dr|mr|mrs|ms|prof|st|inc|ltd|co|jr|sr)"
@@ -30,7 +31,9 @@ ABBREVIATION = re.compile(
 
 @dataclass(frozen=True)
 class Piece:
-    """`text` is Markdown as it stands in the passage; `stems` are its words, stop words left out."""
+    """`text` is Markdown as it stands in the passage; `stems` are its words, stop words left out.
+
+    The first row of a table is its `header` only where a line of dashes below it says so."""
 
     text: str
     kind: Kind
@@ -44,10 +47,12 @@ def pieces_of(text: str) -> tuple[Piece, ...]:
     """The pieces of a passage in order. Cached: the same passages are found again and again."""
     pieces = []
     for block, (kind, content) in enumerate(_blocks(text)):
-        for part in _parts(kind, content):
+        has_header = kind == "row" and len(content) > 1 and DELIMITER_ROW.match(content[1])
+        for n, part in enumerate(_parts(kind, content)):
             stems = tuple(stems_of(part))
             if kind == "code" or words_of(part):
-                pieces.append(Piece(part.strip("\n"), kind, block, stems, frozenset(stems)))
+                named: Kind = "header" if has_header and n == 0 else kind
+                pieces.append(Piece(part.strip("\n"), named, block, stems, frozenset(stems)))
     return tuple(pieces)
 
 

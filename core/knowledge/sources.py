@@ -11,10 +11,12 @@ from core.messages import Frozen
 
 class Entry(Frozen):
     """One item of a source. `uri` is shown to people and stable between runs; `locator` says where it is
-    (an absolute path, a URL): the same locator, the same item."""
+    (an absolute path, a URL): the same locator, the same item. `is_code`: a source file among documents, taken in
+    only where the source is sliced as code."""
 
     uri: str
     locator: str
+    is_code: bool = False
 
 
 class Content(Frozen):

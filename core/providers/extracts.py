@@ -94,7 +94,7 @@ def _candidates(passages: Sequence[Passage], reading: Reading, how_to: bool) -> 
     best_similarity = max((passage.similarity or 0.0 for passage in passages), default=0.0)
     seen: set[tuple[int, int]] = set()
     for found in reading.found:
-        if found.in_context <= 0 or found.piece.kind == "heading":
+        if found.in_context <= 0 or found.piece.kind in ("heading", "header"):
             continue
         passage = passages[found.passage]
         behind = best_similarity - (passage.similarity if passage.similarity is not None else best_similarity)
@@ -110,7 +110,7 @@ def _candidates(passages: Sequence[Passage], reading: Reading, how_to: bool) -> 
 
 def _complete(found: Found, passage: Passage, score: float, how_to: bool, reading: Reading) -> Quote:
     """The quote around a piece: a list of steps whole, a list or code with its introduction, a row
-    with its heading, a sentence that leans on the one before with that one."""
+    with its table's header, a sentence that leans on the one before with that one."""
     pieces = pieces_of(passage.text)
     index = pieces.index(found.piece)
     kind = found.piece.kind
@@ -120,8 +120,8 @@ def _complete(found: Found, passage: Passage, score: float, how_to: bool, readin
         score += max(0.0, 0.5 * (reading.share(stems) - found.in_context))
         return Quote(found.passage, whole, score, 0.0 if kind == "item" else LIST_BONUS)
     if kind == "row":
-        first = next(piece for piece in pieces if piece.block == found.piece.block)
-        return Quote(found.passage, tuple(dict.fromkeys((first, found.piece))), score)
+        header = [piece for piece in pieces if piece.block == found.piece.block and piece.kind == "header"]
+        return Quote(found.passage, (*header, found.piece), score)
     if kind == "sentence":
         return _around_sentence(found, pieces, index, score, how_to)
     introduction = _introduction(pieces, index) if kind == "code" else ()
@@ -202,7 +202,7 @@ def _render(quote: Quote, passage: Passage) -> str:
         heading = passage.heading_path[-1] if passage.heading_path else passage.title
         return f"{_clean(heading)}:{mark}\n\n{quote.pieces[0].text}"
     if "row" in kinds:
-        return _render_row(quote, mark)
+        return _render_rows(quote, mark)
     if len(quote.pieces) == 1:
         first, newline, rest = LIST_MARK.sub("", quote.pieces[0].text).partition("\n")
         return _mark(_clean(first + newline + textwrap.dedent(rest)), mark)
@@ -233,13 +233,22 @@ def _mark(text: str, mark: str) -> str:
     return f"{text.rstrip()}{mark}"
 
 
-def _render_row(quote: Quote, mark: str) -> str:
-    """A table row as 'heading: cell' pairs, which every platform can show."""
-    header, row = _cells(quote.pieces[0].text), _cells(quote.pieces[-1].text)
-    if len(quote.pieces) == 1 or len(header) != len(row):
-        return "; ".join(filter(None, row)) + mark
-    pairs = [f"{name}: {cell}" if name else cell for name, cell in zip(header, row, strict=True) if cell]
-    return "; ".join(pairs) + mark
+def _render_rows(quote: Quote, mark: str) -> str:
+    """Table rows as 'column: cell' pairs, which every platform can show, below what introduces them."""
+    header = next((_cells(piece.text) for piece in quote.pieces if piece.kind == "header"), [])
+    rows = [_render_row(header, _cells(piece.text)) for piece in quote.pieces if piece.kind == "row"]
+    introduction = " ".join(_clean(p.text) for p in quote.pieces if p.kind not in ("row", "header"))
+    if not introduction and len(rows) == 1:
+        return rows[0] + mark
+    return "\n".join([f"{introduction}{mark}".lstrip(), "", *(f"- {row}" for row in rows)])
+
+
+def _render_row(header: Sequence[str], row: Sequence[str]) -> str:
+    if len(header) != len(row):
+        return "; ".join(filter(None, row))
+    return "; ".join(
+        f"{name}: {cell}" if name else cell for name, cell in zip(header, row, strict=True) if cell
+    )
 
 
 def _cells(row: str) -> list[str]:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import EmbeddingMismatchError, StorageError
 from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
 from core.knowledge.search_policy import SearchPolicy
-from core.messages import Audience, Passage
+from core.messages import Audience, Extent, Passage
 from core.storage import knowledge_statements as sql
 from core.storage.database import Database
 from core.storage.knowledge_statistics import refresh_statistics
@@ -63,6 +64,9 @@ class PostgresKnowledgeStore:
 
     async def drop_source(self, collection_id: int, uri: str) -> None:
         await self._database.run(sql.DROP_SOURCE, {"collection_id": collection_id, "uri": uri})
+
+    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
+        await self._database.run(sql.RECORD_CHUNKING, {"source_id": source_id, "chunking": chunking})
 
     async def sources(self) -> list[SourceStatus]:
         return [
@@ -179,7 +183,7 @@ class PostgresKnowledgeStore:
         )
         if not any(row.dense_rank for row in rows):
             await self._refuse_other_models(embedder)
-        return [Passage(rank=rank, **row._mapping) for rank, row in enumerate(rows, start=1)]
+        return [_passage(rank, row) for rank, row in enumerate(rows, start=1)]
 
     def _statement(self, model: EmbeddingModel) -> TextualSelect:
         if model.id not in self._statements:
@@ -202,6 +206,18 @@ class PostgresKnowledgeStore:
             )
 
 
+def _passage(rank: int, row: Row[Any]) -> Passage:
+    found = dict(row._mapping)
+    extent = Extent(
+        first=found.pop("first"),
+        last=found.pop("last"),
+        start=found.pop("start_offset"),
+        end=found.pop("end_offset"),
+        repeated=found.pop("repeated"),
+    )
+    return Passage(rank=rank, extent=extent, **found)
+
+
 def _chunk_rows(collection_id: int, ids: dict[str, int], batch: Sequence[NewDocument]) -> dict[str, Any]:
     """One array for each column of the new chunks."""
     chunks = [
@@ -218,6 +234,8 @@ def _chunk_rows(collection_id: int, ids: dict[str, int], batch: Sequence[NewDocu
         "texts": [draft.text for _, _, draft, _ in chunks],
         "starts": [draft.start for _, _, draft, _ in chunks],
         "ends": [draft.end for _, _, draft, _ in chunks],
+        "repeated": [draft.repeated for _, _, draft, _ in chunks],
+        "parents": [draft.parent for _, _, draft, _ in chunks],
         "words": [
             len(" ".join((title, *draft.heading_path, draft.text)).split()) for _, title, draft, _ in chunks
         ],

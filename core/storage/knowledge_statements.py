@@ -22,7 +22,7 @@ OPEN_SOURCE = text("""
 """)
 DROP_SOURCE = text("DELETE FROM sources WHERE collection_id = :collection_id AND uri = :uri")
 SOURCES = text("""
-    SELECT s.id, c.name AS collection, s.uri, s.kind, s.synced_at, s.error,
+    SELECT s.id, c.name AS collection, s.uri, s.kind, s.synced_at, s.error, s.chunking,
            (SELECT count(*) FROM documents d WHERE d.source_id = s.id) AS documents
     FROM sources s JOIN collections c ON c.id = s.collection_id
     ORDER BY c.name, s.uri
@@ -30,6 +30,7 @@ SOURCES = text("""
 FINISH_SOURCE = text("""
     UPDATE sources SET synced_at = now(), error = :error WHERE id = :source_id RETURNING collection_id
 """)
+RECORD_CHUNKING = text("UPDATE sources SET chunking = :chunking WHERE id = :source_id")
 LOCK_SOURCE = text("SELECT collection_id FROM sources WHERE id = :source_id FOR KEY SHARE")
 
 MODELS_IN_USE = text("""
@@ -64,13 +65,15 @@ def insert_chunks(vector_table: str) -> TextClause:
             SELECT * FROM unnest(
                 CAST(:document_ids AS bigint[]), CAST(:positions AS integer[]), CAST(:titles AS text[]),
                 CAST(:heading_paths AS text[]), CAST(:texts AS text[]), CAST(:starts AS integer[]),
-                CAST(:ends AS integer[]), CAST(:words AS integer[]), CAST(:vectors AS text[])
-            ) AS g (document_id, position, title, heading_path, text, start_offset, end_offset, words, vector)
+                CAST(:ends AS integer[]), CAST(:repeated AS integer[]), CAST(:parents AS integer[]),
+                CAST(:words AS integer[]), CAST(:vectors AS text[])
+            ) AS g (document_id, position, title, heading_path, text, start_offset, end_offset, repeated, parent,
+                    words, vector)
         ), made AS (
             INSERT INTO chunks (document_id, collection_id, position, title, heading_path, text,
-                                start_offset, end_offset, words)
+                                start_offset, end_offset, repeated, parent, words)
             SELECT document_id, :collection_id, position, title, heading_path::jsonb, text,
-                   start_offset, end_offset, words
+                   start_offset, end_offset, repeated, parent, words
             FROM given
             RETURNING id, document_id, position
         )

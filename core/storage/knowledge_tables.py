@@ -91,6 +91,8 @@ class TermStatisticRow(Base):
 
 
 class SourceRow(Base):
+    """`chunking` names how its documents are sliced; null: as the settings say."""
+
     __tablename__ = "sources"
     __table_args__ = (UniqueConstraint("collection_id", "uri"),)
 
@@ -100,6 +102,7 @@ class SourceRow(Base):
     kind: Mapped[str] = mapped_column(Text)
     synced_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     error: Mapped[str | None] = mapped_column(Text)
+    chunking: Mapped[str | None] = mapped_column(Text)
 
 
 class EmbeddingModelRow(Base):
@@ -145,6 +148,8 @@ class ChunkRow(Base):
     text: Mapped[str] = mapped_column(Text)
     start_offset: Mapped[int] = mapped_column(Integer)
     end_offset: Mapped[int] = mapped_column(Integer)
+    repeated: Mapped[int] = mapped_column(Integer, server_default="0")
+    parent: Mapped[int | None] = mapped_column(Integer)
     words: Mapped[int] = mapped_column(Integer)
     searched: Mapped[str] = mapped_column(TSVECTOR, Computed(SEARCHED, persisted=True))
     weights: Mapped[SparseVector] = mapped_column(

@@ -87,6 +87,7 @@ scored AS MATERIALIZED (
     FROM scored
 )"""
 
+# A chunk with a parent stands for all of the parent's chunks, one after the other, which leave no gap.
 # What only the lexical leg has found gets its similarity here; what only the dense leg has found holds too few
 # of the words for its coverage to matter.
 _FUSED = """
@@ -100,11 +101,27 @@ found AS MATERIALIZED (
     SELECT *, {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score
     FROM found ORDER BY score DESC, chunk_id LIMIT :limit
 )
-SELECT f.chunk_id, c.document_id, c.title, o.uri, c.heading_path, c.text, f.score::float8 AS score,
-       f.similarity, f.coverage, f.dense_rank, f.lexical_rank
+SELECT f.chunk_id, c.document_id, c.title, o.uri, c.heading_path, coalesce(whole.text, c.text) AS text,
+       f.score::float8 AS score, f.similarity, f.coverage, f.dense_rank, f.lexical_rank,
+       coalesce(whole.lowest, c.position) AS first, coalesce(whole.highest, c.position) AS last,
+       coalesce(whole.start_offset, c.start_offset) AS start_offset,
+       coalesce(whole.end_offset, c.end_offset) AS end_offset, coalesce(whole.repeated, c.repeated) AS repeated
 FROM fused f
 JOIN chunks c ON c.id = f.chunk_id
 JOIN documents o ON o.id = c.document_id
+LEFT JOIN LATERAL (
+    SELECT min(lowest) AS lowest, max(highest) AS highest, min(start_offset) AS start_offset,
+           max(end_offset) AS end_offset, max(repeated) FILTER (WHERE position = lowest) AS repeated,
+           string_agg(
+               CASE WHEN position = lowest THEN left(text, repeated) ELSE '' END
+               || substr(text, repeated + 1, CASE WHEN position = highest THEN length(text)
+                                             ELSE end_offset - start_offset END),
+               '' ORDER BY position) AS text
+    FROM (SELECT s.position, s.text, s.start_offset, s.end_offset, s.repeated,
+                 min(s.position) OVER () AS lowest, max(s.position) OVER () AS highest
+          FROM chunks s
+          WHERE c.parent IS NOT NULL AND s.document_id = c.document_id AND s.parent = c.parent) siblings
+) whole ON true
 ORDER BY f.score DESC, f.chunk_id"""
 
 

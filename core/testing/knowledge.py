@@ -14,7 +14,7 @@ from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import embedding_text
 from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
 from core.knowledge.search_policy import SearchPolicy, share_of_word
-from core.messages import Audience, Passage
+from core.messages import Audience, Extent, Passage
 
 _WORD = re.compile(r"\w+")
 _COMMON = frozenset(
@@ -47,6 +47,7 @@ class _Source:
     documents: dict[str, _Document] = field(default_factory=dict)
     synced_at: datetime | None = None
     error: str | None = None
+    chunking: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +95,9 @@ class InMemoryKnowledgeStore:
             if not (source.collection in names and source.uri == uri)
         }
 
+    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
+        self._sources[source_id].chunking = chunking
+
     async def sources(self) -> list[SourceStatus]:
         return [
             SourceStatus(
@@ -104,6 +108,7 @@ class InMemoryKnowledgeStore:
                 documents=len(source.documents),
                 synced_at=source.synced_at,
                 error=source.error,
+                chunking=source.chunking,
             )
             for source in sorted(self._sources.values(), key=lambda s: (s.collection, s.uri))
         ]
@@ -180,19 +185,15 @@ class InMemoryKnowledgeStore:
             limit,
         )
         return [
-            Passage(
-                chunk_id=chunk_id,
-                document_id=readable[chunk_id][0].id,
-                title=readable[chunk_id][0].document.title,
-                uri=readable[chunk_id][0].document.uri,
-                heading_path=readable[chunk_id][1].draft.heading_path,
-                text=readable[chunk_id][1].draft.text,
-                rank=rank,
-                score=score,
-                similarity=similarities.get(chunk_id),
-                coverage=coverages[chunk_id] if chunk_id in lexical else None,
-                dense_rank=dense.get(chunk_id),
-                lexical_rank=lexical.get(chunk_id),
+            _read_whole(*readable[chunk_id]).model_copy(
+                update={
+                    "rank": rank,
+                    "score": score,
+                    "similarity": similarities.get(chunk_id),
+                    "coverage": coverages[chunk_id] if chunk_id in lexical else None,
+                    "dense_rank": dense.get(chunk_id),
+                    "lexical_rank": lexical.get(chunk_id),
+                }
             )
             for rank, (chunk_id, score) in enumerate(fused, start=1)
         ]
@@ -239,6 +240,32 @@ class InMemoryKnowledgeStore:
             for chunk in matches:
                 scores[chunk.id] += idf * share_of_word(chunk.words[word], chunk.words.total())
         return {id: score / most for id, score in scores.items()}
+
+
+def _read_whole(document: _Document, chunk: _Chunk) -> Passage:
+    """The chunk as a passage, with its whole parent if it has one."""
+    parent = chunk.draft.parent
+    parts = [c.draft for c in document.chunks if parent is not None and c.draft.parent == parent]
+    parts = parts or [chunk.draft]
+    first, last = parts[0], parts[-1]
+    texts = [part.text[part.repeated : part.repeated + part.end - part.start] for part in parts[:-1]]
+    return Passage(
+        chunk_id=chunk.id,
+        document_id=document.id,
+        title=document.document.title,
+        uri=document.document.uri,
+        heading_path=chunk.draft.heading_path,
+        text="".join([first.text[: first.repeated], *texts, last.text[last.repeated :]]),
+        rank=1,
+        score=0.0,
+        extent=Extent(
+            first=first.position,
+            last=last.position,
+            start=first.start,
+            end=last.end,
+            repeated=first.repeated,
+        ),
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -63,7 +63,7 @@ async def assistant(
     turns = InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
 
     async def search(query: str, *, audience: Audience) -> list[Passage]:
-        return await knowledge.search(
+        return await knowledge.read(
             query, audience=audience, limit=PASSAGES_PER_ANSWER, collections=[COLLECTION]
         )
 

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text as sql
 
 from core.errors import EmbeddingMismatchError
-from core.knowledge.chunking import chunk_text, embedding_text
+from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy, chunk_text, embedding_text
 from core.knowledge.documents import Document, Grant
 from core.knowledge.search_policy import SearchPolicy, share_of_word
-from core.messages import Audience, Passage
+from core.messages import Audience, Extent, Passage
 from core.ports import KnowledgeStore
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
@@ -367,3 +367,61 @@ async def test_nothing_of_a_deleted_document_stays_in_the_tables(database: Datab
     for table in ("documents", "chunks", f"vectors_{model.id}"):
         (row,) = await database.run(sql(f"SELECT count(*) AS n FROM {table}"))  # noqa: S608
         assert row.n == 0
+
+
+async def test_a_source_keeps_how_it_is_sliced(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    assert [status.chunking for status in await shelf.store.sources()] == [None]
+
+    await shelf.store.record_chunking(source_id, "code")
+    await shelf.open_source()
+
+    assert [status.chunking for status in await shelf.store.sources()] == ["code"]
+
+
+async def test_a_passage_knows_where_it_stands(shelf: Shelf) -> None:
+    await shelf.put(await shelf.open_source(), leave=f"# Leave\n\n{LEAVE}")
+
+    passage = (await shelf.search(LEAVE))[0]
+
+    assert passage.extent == Extent(first=0, last=0, start=9, end=9 + len(LEAVE))
+
+
+async def test_a_small_chunk_is_read_with_its_whole_parent(shelf: Shelf) -> None:
+    rows = [f"| Country number {n} | {n} |" for n in range(12)]
+    text = "\n".join(
+        [
+            "# Leave",
+            "",
+            "Rest well. " * 20,
+            "",
+            "| Country | Days |",
+            "| --- | --- |",
+            *rows,
+            "",
+            "# End",
+            "",
+            LEAVE,
+        ]
+    )
+    policy = ChunkingPolicy(
+        strategy=ChunkingStrategy.SMALL_TO_BIG, child_tokens=30, parent_tokens=90, small_tokens=0
+    )
+    chunks = chunk_text(text, policy=policy)
+    document = Document(uri="leave", title="", text=text, content_hash="x")
+    vectors = await shelf.embedder.embed_documents([embedding_text("", chunk) for chunk in chunks])
+    source_id = await shelf.open_source()
+    await shelf.store.put_documents(source_id, [(document, chunks, vectors)], embedder=shelf.embedder.name)
+
+    found = await shelf.search("country number 11", limit=50)
+
+    assert len(found) == len(chunks)
+    for passage in found:
+        assert passage.extent is not None
+        own = passage.text[passage.extent.repeated :]
+        assert own == text[passage.extent.start : passage.extent.end]
+        assert len({chunk.parent for chunk in chunks[passage.extent.first : passage.extent.last + 1]}) == 1
+    best = found[0]
+    assert "| Country number 11 | 11 |" in best.text
+    assert best.text.startswith("| Country | Days |\n| --- | --- |\n")
+    assert max(passage.text.count("Country number") for passage in found) > 3

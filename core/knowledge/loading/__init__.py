@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePosixPath
 
 from core.errors import SourceError
 from core.knowledge.documents import Document
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, clean_text
 
-READING_VERSION = "1"
+READING_VERSION = "2"
 """Raise it when loading or chunking changes what a document becomes: the next sync then reads all anew."""
 
 MAX_DOCUMENT_BYTES = 32 * 2**20
@@ -53,6 +54,12 @@ def _extract_docx(data: bytes, charset: str | None) -> Extract:
     return extract_docx(data)
 
 
+def _extract_code(language: str) -> Extractor:
+    from core.knowledge.loading.text import extract_code
+
+    return partial(extract_code, language)
+
+
 _BY_ENDING: dict[str, Extractor] = {
     **dict.fromkeys((".md", ".markdown", ".mdx"), _extract_markdown),
     **dict.fromkeys((".txt", ".text", ".rst", ".adoc"), _extract_plain),
@@ -69,27 +76,46 @@ _BY_MEDIA_TYPE: dict[str, Extractor] = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": _extract_docx,
 }
 ENDINGS = frozenset(_BY_ENDING)
-"""Lower-case endings of the file names that can be read."""
+"""Lower-case endings of the names of documents."""
+_LANGUAGES = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript", ".jsx": "jsx", ".ts": "typescript",
+    ".tsx": "tsx", ".go": "go", ".rs": "rust", ".java": "java", ".kt": "kotlin", ".scala": "scala", ".swift": "swift",
+    ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".cs": "csharp", ".rb": "ruby", ".php": "php",
+    ".sh": "sh", ".bash": "sh", ".sql": "sql", ".lua": "lua", ".ex": "elixir", ".exs": "elixir", ".proto": "protobuf",
+    ".tf": "hcl",
+}  # fmt: skip
+CODE_ENDINGS = frozenset(_LANGUAGES)
+"""Lower-case endings of source files; a folder's are taken in only where it is sliced as code."""
 MEDIA_TYPES = frozenset(_BY_MEDIA_TYPE)
 
 
-def fingerprint(data: bytes) -> str:
-    """The content hash of a document: same bytes read in the same way, same hash."""
-    return hashlib.sha256(READING_VERSION.encode() + b"\x00" + data).hexdigest()
+def fingerprint(data: bytes, slicing: str = "") -> str:
+    """The content hash of a document: same bytes read and sliced in the same way, same hash. `slicing` names the
+    chunking policy."""
+    return hashlib.sha256(f"{READING_VERSION} {slicing}".encode() + b"\x00" + data).hexdigest()
 
 
 def load_document(
-    data: bytes, *, uri: str, name: str, media_type: str | None = None, charset: str | None = None
+    data: bytes,
+    *,
+    uri: str,
+    name: str,
+    media_type: str | None = None,
+    charset: str | None = None,
+    slicing: str = "",
 ) -> Document:
     """Read a document. `name` is its file name: it tells the format where no media type does, and is the
-    title of last resort. Text is assumed where neither tells. Raises SourceError."""
+    title of last resort (of a source file, always); `slicing` goes into the content hash. Text is assumed where neither tells. Raises SourceError."""
     if not data.strip():
         raise SourceError(uri, "The file is empty.")
     if len(data) > MAX_DOCUMENT_BYTES:
         raise SourceError(uri, f"The file is larger than {MAX_DOCUMENT_BYTES // 2**20} MB.")
     path = PurePosixPath(name)
-    extractor = _BY_ENDING.get(path.suffix.lower(), _extract_plain)
-    if media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and path.suffix.lower() in ENDINGS):
+    ending = path.suffix.lower()
+    extractor = _BY_ENDING.get(ending, _extract_plain)
+    if ending in _LANGUAGES:
+        extractor = _extract_code(_LANGUAGES[ending])
+    elif media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and ending in ENDINGS):
         extractor = _BY_MEDIA_TYPE[media_type]
     try:
         extract = extractor(data, charset)
@@ -100,6 +126,10 @@ def load_document(
         raise SourceError(uri, extract.empty_reason)
     if len(text) > MAX_CHARACTERS:
         raise SourceError(uri, f"The document holds more than {MAX_CHARACTERS} characters of text.")
-    title = " ".join(clean_text(extract.title or "").split())
+    title = (
+        clean_text(path.name) if ending in _LANGUAGES else " ".join(clean_text(extract.title or "").split())
+    )
     title = title or " ".join(clean_text(path.stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
-    return Document(uri=uri, title=title[:MAX_TITLE_CHARACTERS], text=text, content_hash=fingerprint(data))
+    return Document(
+        uri=uri, title=title[:MAX_TITLE_CHARACTERS], text=text, content_hash=fingerprint(data, slicing)
+    )

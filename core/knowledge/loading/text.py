@@ -77,3 +77,11 @@ def _looks_like_text(text: str) -> bool:
 def extract_plain(data: bytes, charset: str | None) -> Extract:
     """A text file as it is; it has no title of its own."""
     return Extract(decode_text(data, charset))
+
+
+def extract_code(language: str, data: bytes, charset: str | None) -> Extract:
+    """A source file as one fenced block of code."""
+    code = decode_text(data, charset).strip("\r\n")
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * (longest + 1)
+    return Extract(f"{fence}{language}\n{code}\n{fence}")

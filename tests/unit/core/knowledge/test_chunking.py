@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.knowledge.blocks import BlockKind, parse_blocks
-from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text, estimate_tokens
+from core.knowledge.chunking import (
+    ChunkingPolicy,
+    ChunkingStrategy,
+    chunk_text,
+    embedding_text,
+    estimate_tokens,
+)
 from core.knowledge.documents import ChunkDraft
 
 unhurried = settings(deadline=None)
@@ -31,22 +37,32 @@ POLICIES = st.builds(
     overlap_tokens=st.integers(0, 30),
     small_tokens=st.integers(0, 60),
 )
+EVERY_STRATEGY = st.builds(
+    ChunkingPolicy,
+    strategy=st.sampled_from(ChunkingStrategy),
+    budget_tokens=st.integers(8, 120),
+    overlap_tokens=st.integers(0, 30),
+    child_tokens=st.integers(8, 60),
+    parent_tokens=st.integers(60, 160),
+)
 
 
 @unhurried
-@given(TEXTS, POLICIES)
+@given(TEXTS, EVERY_STRATEGY)
 def test_offsets_are_exact_and_positions_count_from_zero(text: str, policy: ChunkingPolicy) -> None:
     chunks = chunk_text(text, policy=policy)
 
     assert [chunk.position for chunk in chunks] == list(range(len(chunks)))
     for chunk in chunks:
-        assert chunk.text == text[chunk.start : chunk.end]
-        assert chunk.text.strip()
+        own = chunk.text[chunk.repeated : chunk.repeated + chunk.end - chunk.start]
+        assert own == text[chunk.start : chunk.end]
+        assert chunk.text[: chunk.repeated].strip() in text
+        assert own.strip()
     assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
 
 
 @unhurried
-@given(TEXTS, POLICIES)
+@given(TEXTS, EVERY_STRATEGY)
 def test_no_text_is_lost(text: str, policy: ChunkingPolicy) -> None:
     chunks = chunk_text(text, policy=policy)
 

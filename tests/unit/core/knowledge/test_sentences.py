@@ -41,7 +41,7 @@ def test_a_passage_falls_into_what_can_be_quoted_from_it() -> None:
         ("step", "2. Install it."),
         ("sentence", "Then run:"),
         ("code", "```sh"),
-        ("row", "| Setting | Meaning |"),
+        ("header", "| Setting | Meaning |"),
         ("row", "| LOG_LEVEL | how much is logged |"),
         ("item", "- one"),
         ("item", "- two"),

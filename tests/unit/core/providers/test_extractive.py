@@ -132,3 +132,16 @@ async def test_a_summary_keeps_questions_and_the_start_of_answers() -> None:
     summary = await say("", (), "summarise", memory)
     assert summary.startswith("They set up Slack.\nAsked: What is a lease? Answered: A right.")
     assert len(summary) < 400
+
+
+async def test_a_row_of_a_table_without_a_header_is_quoted_alone() -> None:
+    rows = "| LOG_LEVEL | how much is logged |\n| LOG_FORMAT | how the log looks |"
+    answer = await say("How does the log look with LOG_FORMAT?", make_passages(("Settings", rows)))
+    assert answer == "LOG_FORMAT; how the log looks [1]"
+
+
+async def test_a_sentence_that_introduces_a_table_brings_its_rows_with_their_columns() -> None:
+    text = f"These settings shape the log output of the server:\n\n{SETTINGS}"
+    answer = await say("Which settings shape the log output of the server?", make_passages(("Log", text)))
+    assert answer.startswith("These settings shape the log output of the server: [1]\n\n- Setting: TURN_")
+    assert "- Setting: LOG_LEVEL; Default: INFO; Meaning: how much is logged" in answer

@@ -1,0 +1,83 @@
+"""From what a search found to what is read: parts of one place once, neighbours as one passage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from core.messages import Passage
+
+MOST_CHARACTERS = 2400
+"""Neighbours are joined up to this length: a citation of the whole should still point somewhere."""
+
+
+def drop_repeats(passages: Sequence[Passage]) -> list[Passage]:
+    """Each place of a document once, where it ranks best. Ranks count on from 1."""
+    seen: set[object] = set()
+    kept: list[Passage] = []
+    for passage in passages:
+        place = (
+            (passage.document_id, passage.extent.start, passage.extent.end)
+            if passage.extent
+            else passage.chunk_id
+        )
+        if place not in seen:
+            seen.add(place)
+            kept.append(passage)
+    return _ranked(kept)
+
+
+def merge_neighbours(passages: Sequence[Passage]) -> list[Passage]:
+    """Passages that follow each other in a section become one, at the place of the best of them.
+
+    It keeps the best one's chunk id, score and figures; its text is theirs in the order of the document, what
+    they overlap in said once.
+    """
+    merged = [_join(group) if len(group) > 1 else group[0] for group in _runs(passages)]
+    return _ranked(sorted(merged, key=lambda passage: passage.rank))
+
+
+def _ranked(passages: Sequence[Passage]) -> list[Passage]:
+    return [passage.model_copy(update={"rank": rank}) for rank, passage in enumerate(passages, start=1)]
+
+
+def _runs(passages: Sequence[Passage]) -> list[list[Passage]]:
+    """Groups of passages that follow each other, in the order of the document."""
+    placed = [passage for passage in passages if passage.extent]
+    placed.sort(key=lambda p: (p.document_id, p.extent.first if p.extent else 0))
+    runs = [[passage] for passage in passages if not passage.extent] + [[p] for p in placed[:1]]
+    for before, passage in pairwise(placed):
+        length = sum(len(member.text) for member in runs[-1]) + len(passage.text)
+        if _follows(before, passage) and length <= MOST_CHARACTERS:
+            runs[-1].append(passage)
+        else:
+            runs.append([passage])
+    return runs
+
+
+def _follows(before: Passage, passage: Passage) -> bool:
+    return (
+        before.extent is not None
+        and passage.extent is not None
+        and before.document_id == passage.document_id
+        and before.heading_path == passage.heading_path
+        and before.extent.last + 1 == passage.extent.first
+    )
+
+
+def _join(group: Sequence[Passage]) -> Passage:
+    extents = [passage.extent for passage in group if passage.extent]
+    text = ""
+    for n, (passage, extent) in enumerate(zip(group, extents, strict=True)):
+        piece = passage.text
+        if n + 1 < len(extents) and extents[n + 1].repeated:
+            # Cut from what follows: the fence that closes this part comes too early.
+            piece = piece[: extent.repeated + extent.end - extent.start]
+        if n:
+            gap = extent.start - extents[n - 1].end
+            text += "\n\n" if gap > 1 else "\n" * max(gap, 0)
+            piece = piece[extent.repeated - min(gap, 0) :]
+        text += piece
+    whole = extents[0].model_copy(update={"last": extents[-1].last, "end": extents[-1].end})
+    best = min(group, key=lambda passage: passage.rank)
+    return best.model_copy(update={"text": text, "extent": whole})
