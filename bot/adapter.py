@@ -123,7 +123,8 @@ class Adapter(Protocol):
         ...
 
     async def start(self, sink: Sink) -> None:
-        """Begin to receive. Returns once receiving; goes on until `aclose`."""
+        """Begin to receive, and go on until `aclose`. Returns once receiving, or once it is clear that the
+        platform refuses right now what the adapter will go on asking for: `is_receiving` tells."""
         ...
 
     def is_receiving(self) -> bool:

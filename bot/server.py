@@ -50,6 +50,15 @@ class CallsOverHttp(Protocol):
     def http_endpoints(self) -> Endpoints | None: ...
 
 
+@runtime_checkable
+class SaysWhyDeaf(Protocol):
+    """An adapter that knows what keeps events from it."""
+
+    def why_deaf(self) -> str:
+        """A sentence for the operator; "" when it hears, or cannot know."""
+        ...
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn without signal handlers of its own: stopping is decided in one place."""
 
@@ -210,15 +219,20 @@ class Server:
             checks.append(CheckOut(name="database", ok=False, detail="The database does not answer."))
         if self._role != "worker":
             for name, adapter in self._app.adapters.items():
-                receiving = adapter.is_receiving()
-                detail = "" if receiving else "No events reach us from this platform right now."
-                checks.append(CheckOut(name=name, ok=receiving, detail=detail))
+                checks.append(_check_receiving(name, adapter))
         if self._working:
             alive = self._app.dispatcher.is_alive()
             checks.append(
                 CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped.")
             )
         return Readiness(ready=all(check.ok for check in checks), checks=checks)
+
+
+def _check_receiving(name: str, adapter: Adapter) -> CheckOut:
+    if adapter.is_receiving():
+        return CheckOut(name=name, ok=True)
+    why = adapter.why_deaf() if isinstance(adapter, SaysWhyDeaf) else ""
+    return CheckOut(name=name, ok=False, detail=why or "No events reach us from this platform right now.")
 
 
 def open_socket(settings: HttpSettings) -> socket.socket:

@@ -30,6 +30,7 @@ from bot.slack.events import BotIdentity
 from bot.slack.interactions import PLATFORM
 from bot.slack.receiving import HttpEndpoints, SlackReceiver, build_endpoints
 from bot.slack.settings import SlackSettings
+from bot.slack.socket import SocketTimes
 from bot.slack.stream import SlackStream
 from core.errors import SettingsError
 from core.messages import Answer, Channel, Message
@@ -44,10 +45,16 @@ class SlackAdapter:
     """One Slack app: for one workspace by its bot token, or for every workspace that installs it.
 
     `settings` must be complete (SlackSettings.require_complete). `installations` is needed for the
-    second kind only.
+    second kind only. `socket_times` is for tests that cannot wait as long as Slack's sockets last.
     """
 
-    def __init__(self, settings: SlackSettings, installations: InstallationStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: SlackSettings,
+        installations: InstallationStore | None = None,
+        *,
+        socket_times: SocketTimes | None = None,
+    ) -> None:
         self._settings = settings
         self._installed: Installations | None = None
         self._one_token: OneToken | None = None
@@ -66,7 +73,9 @@ class SlackAdapter:
             authorize = _OneWorkspace(self)
             self._api = SlackApi(settings.slack_api_url, self._one_token)
         ratings = parse_emoji_ratings(settings.feedback_emoji)
-        self._receiver = SlackReceiver(self._api, authorize, ratings, self._forget_token)
+        self._receiver = SlackReceiver(
+            self._api, authorize, ratings, self._forget_token, socket_times or SocketTimes()
+        )
         self._installation_store = installations
         self._app: AsyncApp | None = None
         self._receiving = False
@@ -115,6 +124,10 @@ class SlackAdapter:
         if not self._receiving:
             return False
         return self._settings.mode == "http" or self._receiver.hears()
+
+    def why_deaf(self) -> str:
+        """For the operator: what keeps events from us."""
+        return self._receiver.why_deaf() if self._settings.mode == "socket" else ""
 
     async def aclose(self) -> None:
         self._receiving = False

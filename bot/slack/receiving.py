@@ -16,7 +16,7 @@ from typing import Any, cast
 import structlog
 from pydantic import ValidationError
 from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
@@ -24,7 +24,7 @@ from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
-from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,12 +33,11 @@ from bot.slack.api import SlackApi, quiet_logger
 from bot.slack.errors import translate_error
 from bot.slack.events import BotIdentity, is_echo, parse_payload, workspace_of
 from bot.slack.interactions import FEEDBACK_ACTION, build_comment_view
+from bot.slack.socket import SocketTimes
+from bot.slack.sockets import SlackSockets
 from core.errors import SettingsError
 from core.messages import FeedbackGiven, Rating
 
-PING_INTERVAL_SECONDS = 10
-DEAF_AFTER_SECONDS = 4 * PING_INTERVAL_SECONDS
-HELLO_TIMEOUT_SECONDS = 15.0
 _MAX_BODY_BYTES = 1_000_000
 _KNOWN_CHANNELS = 10_000
 _EVERYTHING = re.compile(".*", re.DOTALL)
@@ -63,18 +62,22 @@ class SlackReceiver:
     """The receiving half of the adapter. `ratings` says which emoji count."""
 
     def __init__(
-        self, api: SlackApi, authorize: AsyncAuthorize, ratings: Mapping[str, Rating], on_revoked: Revoked
+        self,
+        api: SlackApi,
+        authorize: AsyncAuthorize,
+        ratings: Mapping[str, Rating],
+        on_revoked: Revoked,
+        times: SocketTimes,
     ) -> None:
         self._api = api
+        self._times = times
         self._authorize = authorize
         self._ratings = ratings
         self._on_revoked = on_revoked
         self._sink: Sink | None = None
         self._known_private: dict[str, bool] = {}
         self._errands: set[asyncio.Task[None]] = set()
-        self._socket: AsyncSocketModeHandler | None = None
-        self._hello = asyncio.Event()
-        self._heard_at = 0.0
+        self._sockets: SlackSockets | None = None
 
     def build_app(self, signing_secret: str, oauth: AsyncOAuthSettings | None = None) -> AsyncApp:
         """The bolt app whose every listener ends in the sink."""
@@ -101,34 +104,36 @@ class SlackReceiver:
         self._sink = sink
 
     async def connect(self, app: AsyncApp, app_token: str) -> None:
-        """Open the socket; returns once Slack has said hello. Raises SettingsError, AdapterError."""
-        url = await self._socket_url(app_token)
-        self._socket = AsyncSocketModeHandler(app, app_token, ping_interval=PING_INTERVAL_SECONDS)
-        self._socket.client.wss_uri = url
-        self._socket.client.message_listeners.append(self._on_socket_message)
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
-                await _untyped(self._socket.client).connect()
-                await self._hello.wait()
-        except TimeoutError as error:
-            raise UnavailableError("the socket was not greeted in time", maybe_accepted=False) from error
+        """Open the sockets; returns once Slack has said hello, or refused us and is to be asked again.
+
+        Raises SettingsError when the token is refused.
+        """
+
+        async def ask_for_address() -> str:
+            return await self._socket_address(app_token)
+
+        async def take(request: SocketModeRequest) -> BoltResponse:
+            response: BoltResponse = await run_async_bolt_app(app, request)
+            return response
+
+        self._sockets = SlackSockets(
+            ask_for_address, take, self._note_heard, self._times, proxy=self._api.client().proxy
+        )
+        await self._sockets.start()
 
     def hears(self) -> bool:
-        """Whether the socket is alive: judged by the age of the last pong, not by its state alone."""
-        if self._socket is None or not self._hello.is_set():
-            return False
-        client = self._socket.client
-        session = client.current_session
-        if client.closed or client.stale or session is None or session.closed:
-            return False
-        last = max(client.last_ping_pong_time or 0.0, self._heard_at)
-        return time.time() - last < DEAF_AFTER_SECONDS
+        """Whether a socket is alive: judged by the age of its last pong, not by its state alone."""
+        return self._sockets is not None and self._sockets.hears()
+
+    def why_deaf(self) -> str:
+        """What keeps us from hearing Slack's socket; "" while we do."""
+        return self._sockets.why_deaf() if self._sockets is not None else "No socket was opened yet."
 
     async def aclose(self) -> None:
         """Stop receiving; errands such as opening a modal are let go."""
-        if self._socket is not None:
-            await _untyped(self._socket.client).close()
-            self._socket = None
+        if self._sockets is not None:
+            await self._sockets.aclose()
+            self._sockets = None
         for errand in tuple(self._errands):
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
@@ -203,7 +208,7 @@ class SlackReceiver:
 
     # --- the socket ---------------------------------------------------------------------------------
 
-    async def _socket_url(self, app_token: str) -> str:
+    async def _socket_address(self, app_token: str) -> str:
         try:
             answer = await self._api.client().apps_connections_open(app_token=app_token)
         except (SlackApiError, OSError, TimeoutError) as error:
@@ -217,13 +222,9 @@ class SlackReceiver:
             raise translated from error
         return str(answer["url"])
 
-    async def _on_socket_message(
-        self, client: AsyncBaseSocketModeClient, message: dict[str, Any], raw: str | None
-    ) -> None:
-        self._heard_at = time.time()
-        if message.get("type") == "hello":
-            self._hello.set()
-            log.info("slack_socket_connected", connections=message.get("num_connections"))
+    def _note_heard(self, deaf_since: float | None) -> None:
+        if deaf_since is not None:
+            log.warning("slack_heard_again", deaf_seconds=round(time.time() - deaf_since, 1))
 
 
 class _PassOverEchoes(AsyncMiddleware):
@@ -258,11 +259,6 @@ def build_endpoints(app: AsyncApp) -> HttpEndpoints:
     if app.oauth_flow is None:
         return HttpEndpoints(events=events)
     return HttpEndpoints(events=events, install=page, oauth_redirect=page)
-
-
-def _untyped(client: Any) -> Any:
-    """Slack's socket client has no types for these methods."""
-    return client
 
 
 def _is_utf8(body: bytes) -> bool:

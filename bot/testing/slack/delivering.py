@@ -14,9 +14,8 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import aiohttp
-from aiohttp import WSMsgType, web
 
-from bot.testing.slack.limits import CONNECTIONS
+from bot.testing.slack.links import Links
 from bot.testing.slack.state import Json
 
 Kind = Literal["events_api", "interactive"]
@@ -55,13 +54,8 @@ class Deliverer:
         self.timing = timing
         self.url: str | None = None
         self.deliveries: list[SlackDelivery] = []
-        self.sockets: list[web.WebSocketResponse] = []
-        self.deaf = False
-        self.pings_answered = 0
+        self.links = Links(changed)
         self._changed = changed
-        self._waiting_for_ack: dict[str, asyncio.Future[None]] = {}
-        self._socket_opened = asyncio.Event()
-        self._next_socket = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
@@ -125,96 +119,29 @@ class Deliverer:
         except (aiohttp.ClientError, TimeoutError):
             return 0
 
-    # --- sockets ------------------------------------------------------------------------------------
-
     async def _over_socket(self, delivery: SlackDelivery) -> bool:
-        await self._socket_opened.wait()
-        envelope_id = str(uuid4())
-        envelope = {
-            "envelope_id": envelope_id,
+        envelope: Json = {
+            "envelope_id": str(uuid4()),
             "type": delivery.kind,
             "payload": delivery.payload,
             "accepts_response_payload": delivery.kind == "interactive",
         }
         if delivery.kind == "events_api":
             envelope |= {"retry_attempt": delivery.attempts - 1, "retry_reason": delivery.retry_reason or ""}
-        ack = asyncio.get_running_loop().create_future()
-        self._waiting_for_ack[envelope_id] = ack
         try:
-            if not self.deaf:
-                await self._pick_socket().send_str(json.dumps(envelope))
-            async with asyncio.timeout(self.timing.ack_seconds):
-                await ack
+            await self.links.send(envelope, self.timing.ack_seconds)
         except (TimeoutError, ConnectionError, RuntimeError):
             delivery.statuses.append(0)
             delivery.retry_reason = "timeout"
             return False
-        finally:
-            del self._waiting_for_ack[envelope_id]
         delivery.statuses.append(200)
         return True
-
-    def _pick_socket(self) -> web.WebSocketResponse:
-        if not self.sockets:
-            raise ConnectionError("no socket is open")
-        self._next_socket = (self._next_socket + 1) % len(self.sockets)
-        return self.sockets[self._next_socket]
-
-    async def serve_socket(self, request: web.Request) -> web.WebSocketResponse:
-        """One Socket Mode connection, from hello to its end."""
-        socket = web.WebSocketResponse(autoping=False)
-        await socket.prepare(request)
-        if len(self.sockets) >= CONNECTIONS:
-            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
-            await socket.close()
-            return socket
-        self.sockets.append(socket)
-        await socket.send_json(
-            {
-                "type": "hello",
-                "num_connections": len(self.sockets),
-                "connection_info": {"app_id": "A0LOOPBACK"},
-                "debug_info": {"host": "loopback", "approximate_connection_time": 18060},
-            }
-        )
-        self._socket_opened.set()
-        self._changed()
-        try:
-            async for frame in socket:
-                if frame.type is WSMsgType.TEXT and not self.deaf:
-                    self._take_ack(json.loads(frame.data))
-                elif frame.type is WSMsgType.PING and not self.deaf:
-                    self.pings_answered += 1
-                    await socket.pong(frame.data)
-        finally:
-            self.sockets.remove(socket)
-            if not self.sockets:
-                self._socket_opened.clear()
-            self._changed()
-        return socket
-
-    def _take_ack(self, answer: Json) -> None:
-        ack = self._waiting_for_ack.get(answer.get("envelope_id", ""))
-        if ack is not None and not ack.done():
-            ack.set_result(None)
-
-    async def ask_to_reconnect(self, reason: str) -> None:
-        """What Slack says about hourly, before it closes a connection."""
-        for socket in tuple(self.sockets):
-            await socket.send_json(
-                {"type": "disconnect", "reason": reason, "debug_info": {"host": "loopback"}}
-            )
-
-    async def cut_sockets(self) -> None:
-        """Close every connection without a word."""
-        for socket in tuple(self.sockets):
-            await socket.close()
 
     async def aclose(self) -> None:
         """Stop delivering."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.cut_sockets()
+        await self.links.aclose()
         if self._session is not None:
             await self._session.close()

@@ -128,7 +128,7 @@ class SlackServer(People):
         if ticket not in self._tickets:
             return web.Response(status=403)
         self._tickets.discard(ticket)
-        return await self.deliverer.serve_socket(request)
+        return await self.deliverer.links.serve(request)
 
     async def _serve_call(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
