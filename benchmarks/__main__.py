@@ -119,7 +119,7 @@ class Bench:
         report.aims.append(("threadlore --help", await time_help(), "s", 0.5))
 
     async def _until_connected(self) -> None:
-        await self.slack.until(lambda: self.slack.deliverer.sockets, 30.0)
+        await self.slack.until(lambda: self.slack.deliverer.links.open, 30.0)
         await asyncio.sleep(0.5)
 
 
