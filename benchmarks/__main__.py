@@ -71,8 +71,11 @@ class Bench:
             "DISCORD_GATEWAY_URL": discord.gateway_url,
         }
 
-    def threadlore(self, platform_settings: dict[str, str]) -> BotProcess:
-        return BotProcess("bot", ["serve"], self.environment | platform_settings, server_of=self.home)
+    def threadlore(self, platform_settings: dict[str, str], *, chat_model: bool = True) -> BotProcess:
+        environment = self.environment | platform_settings
+        if not chat_model:
+            del environment["CHAT_MODEL"]
+        return BotProcess("bot", ["serve"], environment, server_of=self.home)
 
     async def run(self) -> Report:
         report = Report()
@@ -98,11 +101,18 @@ class Bench:
     async def _measure_threadlore(self, report: Report) -> None:
         say("Threadlore takes its documents in")
         await take_documents_in(self.home)
+        say("Threadlore on Slack, without a model")
+        bot = self.threadlore(self.slack.environment(), chat_model=False)
+        async with running(bot, "is ready"):
+            megabytes = bot.memory_megabytes()
+            report.aims.append(("resident memory when ready, no chat model", megabytes, "MB", 250.0))
         say("Threadlore on Slack")
         bot = self.threadlore(self.slack.environment())
         async with running(bot, "is ready") as start:
             report.aims.append(("ready, on a later start", start, "s", 5.0))
-            report.aims.append(("resident memory when ready", bot.memory_megabytes(), "MB", 250.0))
+            report.aims.append(
+                ("resident memory when ready, OpenAI model", bot.memory_megabytes(), "MB", 250.0)
+            )
             platform = Slack(self.slack)
             platform.forget()
             report.ours["slack"] = await measure(platform, bot, self.model)

@@ -11,6 +11,7 @@ import structlog
 
 from bot.adapter import Adapter, AdapterError, ReplyTarget
 from bot.delivery import DeliveryRefusedError, Reply
+from bot.early_text import USUAL_PATIENCE, Patience
 from bot.metrics import Metrics
 from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
@@ -38,7 +39,10 @@ class Answering:
         outbox: Outbox,
         tracer: Tracer,
         metrics: Metrics,
+        *,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
+        self._patience = patience
         self._adapters = adapters
         self._assistant = assistant
         self._turns = turns
@@ -95,13 +99,22 @@ class Answering:
         adapter = self._adapters[message.thread.channel.platform]
         fresh = claim.attempts == 1 and not replaces  # nobody has worked on it before us
         reply = Reply(
-            adapter, self._outbox, self._metrics, claim, target, turn_id, fresh=fresh, replaces=replaces
+            adapter,
+            self._outbox,
+            self._metrics,
+            claim,
+            target,
+            turn_id,
+            fresh=fresh,
+            replaces=replaces,
+            patience=self._patience,
         )
+        status: asyncio.TimerHandle | None = None
         with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
             try:
                 turn = None if fresh or replaces else await self._turns.get(turn_id)
                 if turn is None:
-                    self._show_status(adapter, target)
+                    status = self._show_status_soon(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
                 await reply.finish(turn)
             except (LeaseLostError, asyncio.CancelledError):
@@ -111,6 +124,8 @@ class Answering:
             except DeliveryRefusedError as error:
                 return "failed", f"the platform refused the reply: {error}"
             finally:
+                if status is not None:
+                    status.cancel()
                 await reply.abandon()
             self._account(claim, turn)
             return turn.outcome, turn.answer.reason or ""
@@ -151,11 +166,15 @@ class Answering:
             log.warning("thread_not_read", error=type(error).__name__)
             return []
 
-    def _show_status(self, adapter: Adapter, target: ReplyTarget) -> None:
-        if adapter.capabilities.status:
-            self._do_aside(self._try_status(adapter, target))
+    def _show_status_soon(self, adapter: Adapter, target: ReplyTarget) -> asyncio.TimerHandle | None:
+        if not adapter.capabilities.status:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(
+            self._patience.status, lambda: self._do_aside(self._show_status(adapter, target))
+        )
 
-    async def _try_status(self, adapter: Adapter, target: ReplyTarget) -> None:
+    async def _show_status(self, adapter: Adapter, target: ReplyTarget) -> None:
         try:
             await adapter.show_status(target, THINKING)
         except AdapterError as error:

@@ -24,7 +24,7 @@ from bot.adapter import (
     UnauthorizedError,
     UnavailableError,
 )
-from bot.early_text import EarlyText
+from bot.early_text import USUAL_PATIENCE, EarlyText, Patience
 from bot.metrics import Metrics
 from core.messages import Turn
 from core.ports import Claim, Effect, Outbox, Purpose
@@ -70,6 +70,7 @@ class Reply:
         *,
         fresh: bool,
         replaces: bool = False,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
         self._adapter = adapter
         self._outbox = outbox
@@ -82,7 +83,13 @@ class Reply:
         self._shown: list[str] = []
         first = self._effect(Rendered(body={}), "answer", 0, state="sending")
         self._early = EarlyText(
-            adapter, outbox, claim, first, self._delivery(first, Rendered(body={})), self._count
+            adapter,
+            outbox,
+            claim,
+            first,
+            self._delivery(first, Rendered(body={})),
+            self._count,
+            patience,
         )
 
     def show(self, text_so_far: str) -> None:
@@ -147,7 +154,12 @@ class Reply:
                 if stream is not None:
                     message_id = await stream.close(rendered)
                 else:
-                    message_id = await self._post_once(delivery, message_id, may_be_posted)
+                    message_id = await self._post_once(
+                        delivery,
+                        message_id,
+                        may_be_posted,
+                        just_planned=is_first and attempt == 1 and effect.state == "sending",
+                    )
                 self._shown.append(message_id)
                 await self._early.settle()
                 await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
@@ -159,14 +171,17 @@ class Reply:
                     message_id = message_id or self._early.message_id
                 await self._wait_or_give_up(error, attempt)
 
-    async def _post_once(self, delivery: Delivery, message_id: str | None, may_be_posted: bool) -> str:
+    async def _post_once(
+        self, delivery: Delivery, message_id: str | None, may_be_posted: bool, just_planned: bool
+    ) -> str:
         if message_id is None and may_be_posted:
             known = await self._outbox.message_ids(delivery.target.thread)
             delivery = delivery.model_copy(update={"known_message_ids": frozenset(known)})
             message_id = await self._adapter.find_posted(delivery)
             log.info("post_reconciled", found=message_id is not None, part=delivery.part)
         if message_id is None:
-            await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
+            if not just_planned:
+                await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
             return await self._adapter.post(delivery)
         try:
             await self._adapter.edit(delivery, message_id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bot.adapter import Adapter, AdapterError, Delivery, ReplyStream
 from core.errors import StorageError
@@ -13,6 +14,21 @@ from core.ports import Claim, Effect, Outbox
 
 LONGEST_PLAN_SECONDS = 5.0
 SECONDS_UNTIL_NOTED = 0.3
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait before something is shown that a quick answer makes needless, in seconds.
+
+    `status`: a sign of life while somebody waits. `first_text`: the answer as it grows, counted from its
+    first word; one that is whole by then is posted once and never streamed.
+    """
+
+    status: float = 0.3
+    first_text: float = 0.15
+
+
+USUAL_PATIENCE = Patience()
 
 
 class EarlyText:
@@ -30,6 +46,7 @@ class EarlyText:
         effect: Effect,
         delivery: Delivery,
         on_error: Callable[[AdapterError], None],
+        patience: Patience,
     ) -> None:
         self.planned = False
         self.failed = False
@@ -40,6 +57,7 @@ class EarlyText:
         self._effect = effect
         self._delivery = delivery
         self._on_error = on_error
+        self._patience = patience
         self._text = ""
         self._new_text = asyncio.Event()
         self._begun = asyncio.Event()
@@ -58,6 +76,11 @@ class EarlyText:
     async def stop(self) -> None:
         """Pass nothing more on. Raises what storing the effect raised."""
         if self._passing_on is None:
+            return
+        if not self.planned:  # not due yet: nothing has happened
+            self._passing_on.cancel()
+            await asyncio.gather(self._passing_on, return_exceptions=True)
+            self._passing_on = None
             return
         # While the plan is being written we do not know yet whether there is a stream.
         with contextlib.suppress(TimeoutError):
@@ -87,6 +110,7 @@ class EarlyText:
             self._noting = None
 
     async def _pass_on(self) -> None:
+        await asyncio.sleep(self._patience.first_text)
         self.planned = True
         try:
             await self._outbox.plan(self._claim, [self._effect])

@@ -22,12 +22,13 @@ Behaviour = Literal["answer", "empty", "cut", "hang", "stall", "length", "refuse
 @dataclass(frozen=True)
 class Act:
     """How one call goes. `text` None: what the model would say by itself. With `error`, it is raised
-    after `error_after_pieces` pieces. `hang` says nothing for ever, `stall` stops half-way for ever,
+    after `error_after_pieces` pieces; `piece_seconds` go by between two of them. `hang` says nothing for ever, `stall` stops half-way for ever,
     `cut` ends half-way without a finish."""
 
     text: str | None = None
     behaviour: Behaviour = "answer"
     delay_seconds: float = 0.0
+    piece_seconds: float = 0.0
     error: ModelError | None = None
     error_after_pieces: int = 0
 
@@ -96,7 +97,7 @@ class FakeChatModel:
             if act.error is not None and index == act.error_after_pieces:
                 raise act.error
             yield ModelDelta(text=piece)
-            await asyncio.sleep(0)
+            await asyncio.sleep(act.piece_seconds)
         if act.error is not None:
             raise act.error
         if act.behaviour == "stall":

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from bot.answering import Answering
 from bot.dispatcher import Dispatcher
+from bot.early_text import Patience
 from bot.forgetting import Forgetting
 from bot.metrics import Metrics
 from bot.rating import Rating
@@ -39,6 +40,9 @@ async def find_badges(query: str, *, audience: Audience) -> list[Passage]:
     return [make_passage()]
 
 
+AT_ONCE = Patience(status=0.0, first_text=0.0)
+
+
 @dataclass
 class Ground:
     """Everything of one run; change the adapter, the model or the timing before `running`."""
@@ -48,6 +52,7 @@ class Ground:
     lease_seconds: float = 30.0
     turn_timeout_seconds: float = 5.0
     concurrency: int = 8
+    patience: Patience = AT_ONCE
 
     def __post_init__(self) -> None:
         self.feedback, self.tracer, self.metrics = InMemoryFeedbackStore(), RecordingTracer(), Metrics()
@@ -71,7 +76,15 @@ class Ground:
         adapters = {"memory": self.adapter}
         return Dispatcher(
             self.inbox,
-            Answering(adapters, assistant, self.turns, self.outbox, self.tracer, self.metrics),
+            Answering(
+                adapters,
+                assistant,
+                self.turns,
+                self.outbox,
+                self.tracer,
+                self.metrics,
+                patience=self.patience,
+            ),
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
             Forgetting(adapters, self.turns),
             self.metrics,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.adapter import Capabilities, ForbiddenError, MessageGoneError, RateLimitedError, UnavailableError
-from bot.early_text import LONGEST_PLAN_SECONDS
+from bot.early_text import LONGEST_PLAN_SECONDS, USUAL_PATIENCE, Patience
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
 from core.errors import ModelPermanentError
@@ -75,6 +75,25 @@ async def test_an_answer_that_is_quicker_than_its_plan_goes_out_as_soon_as_the_p
         await ground.ask()
     assert ground.adapter.texts() == [ANSWER]
     assert asyncio.get_running_loop().time() - began < LONGEST_PLAN_SECONDS / 2
+
+
+async def test_an_answer_that_is_there_at_once_is_posted_once_with_nothing_shown_before() -> None:
+    ground = Ground(patience=USUAL_PATIENCE)
+    async with ground.running():
+        await ground.ask()
+    assert ground.adapter.statuses == []
+    assert [call for call in ground.adapter.calls if call in ("post", "stream", "edit")] == ["post"]
+
+
+async def test_an_answer_that_takes_its_time_is_shown_as_it_grows() -> None:
+    slow = Act(text=ANSWER, delay_seconds=0.1, piece_seconds=0.1)
+    ground = Ground(patience=Patience(status=0.05, first_text=0.15), model=FakeChatModel(slow))
+    async with ground.running():
+        await ground.ask()
+    (message,) = ground.adapter.visible.values()
+    assert len(message.texts) > 1
+    assert message.texts[-1] == ANSWER
+    assert ground.adapter.statuses
 
 
 async def test_a_platform_without_streams_gets_one_post() -> None:
