@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.knowledge.ingest import Ingestor
     from core.knowledge.search import Knowledge
     from core.storage.database import Database
+    from core.storage.installations import PostgresInstallationStore
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Stores:
     feedback: FeedbackStore
     knowledge_store: KnowledgeStore
     exclusive: Exclusive
+    installations: PostgresInstallationStore
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
     from core.storage.exclusive import Exclusive as PostgresExclusive
     from core.storage.feedback import PostgresFeedbackStore
     from core.storage.inbox import PostgresInbox
+    from core.storage.installations import PostgresInstallationStore
     from core.storage.knowledge import PostgresKnowledgeStore
     from core.storage.outbox import PostgresOutbox
     from core.storage.turns import PostgresTurnStore
@@ -127,6 +130,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
             feedback=PostgresFeedbackStore(database),
             knowledge_store=PostgresKnowledgeStore(database),
             exclusive=PostgresExclusive(database),
+            installations=PostgresInstallationStore(database),
         )
 
 
@@ -221,7 +225,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     )
 
 
-def build_adapters(stores: Stores) -> tuple[dict[str, Adapter], dict[str, str]]:
+def build_adapters(stores: Stores, metrics: Metrics) -> tuple[dict[str, Adapter], dict[str, str]]:
     """The adapters of every platform that is set up, and, for the others, what turns them on.
 
     Raises SettingsError for a platform that is set up halfway.
@@ -230,7 +234,7 @@ def build_adapters(stores: Stores) -> tuple[dict[str, Adapter], dict[str, str]]:
 
     adapters: dict[str, Adapter] = {"web": WebAdapter()}
     off: dict[str, str] = {}
-    for adapter in (_build_slack(stores), _build_discord()):
+    for adapter in (_build_slack(stores, metrics), _build_discord()):
         if isinstance(adapter, Off):
             off[adapter.platform] = adapter.remedy
         else:
@@ -246,16 +250,20 @@ class Off:
     remedy: str
 
 
-def _build_slack(stores: Stores) -> Adapter | Off:
+def _build_slack(stores: Stores, metrics: Metrics) -> Adapter | Off:
     from bot.slack.settings import read_slack_settings
 
     settings = read_slack_settings()
     if settings.mode == "off":
         return Off("slack", "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/howto/connect-slack.md).")
     from bot.slack.adapter import SlackAdapter
-    from core.storage.installations import PostgresInstallationStore
+    from bot.slack.catching_up import Coordination
+    from core.storage.positions import PostgresChannelPositions
+    from core.storage.turns import PostgresTurnStore
 
-    return SlackAdapter(settings, PostgresInstallationStore(stores.database))
+    positions, turns = PostgresChannelPositions(stores.database), PostgresTurnStore(stores.database)
+    shared = Coordination(positions, turns, stores.exclusive)
+    return SlackAdapter(settings, stores.installations, shared, metrics)
 
 
 def _build_discord() -> Adapter | Off:
@@ -291,7 +299,7 @@ async def open_application(
         library = await stack.enter_async_context(open_library(settings))
         stores, metrics, off = library.stores, Metrics(), dict[str, str]()
         if adapters is None:
-            adapters, off = build_adapters(stores)
+            adapters, off = build_adapters(stores, metrics)
         for adapter in adapters.values():
             stack.push_async_callback(adapter.aclose)
         assistant = build_assistant(library, models)

@@ -68,3 +68,21 @@ class Metrics:
             "Age of the oldest item that could be claimed",
             registry=registry,
         )
+        self._add_gaps(registry)
+
+    def _add_gaps(self, registry: CollectorRegistry) -> None:
+        self.gaps = Counter(
+            "threadlore_gaps_total", "Times that a platform was not heard", ("platform",), registry=registry
+        )
+        self.gap_seconds = Counter(
+            "threadlore_gap_seconds_total",
+            "How long a platform was not heard, in all",
+            ("platform",),
+            registry=registry,
+        )
+        self.missed = Counter(
+            "threadlore_missed_messages_total",
+            "Messages to us that were read back after a gap: found, or too old to be answered",
+            ("platform", "outcome"),
+            registry=registry,
+        )

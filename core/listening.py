@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from core.messages import Channel
+from core.messages import Channel, Thread
 
 _MESSAGE_ID = re.compile(r"\d{1,40}(?:\.\d{1,20})?", re.ASCII)
 
@@ -55,4 +55,12 @@ class ChannelPositions(Protocol):
 
     async def heard_until(self, platform: str, workspace: str) -> datetime | None:
         """The latest moment noted; None: never heard."""
+        ...
+
+
+class RecentThreads(Protocol):
+    """Where we answered lately: the stores of turns know. A follow-up there needs no mention."""
+
+    async def recent_threads(self, platform: str, *, limit: int) -> list[Thread]:
+        """The threads of the newest `limit` turns on the platform, the latest first, each once."""
         ...

@@ -28,12 +28,14 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
         async with open_stores(settings) as stores:
             forgotten = await _erase(stores.turns, kind, place)
             removed = await _remove_replies(stores, platform, forgotten.effects)
+            uninstalled = kind == "workspace" and await _remove_installation(stores, place)
         return {
             "turns": forgotten.turns,
             "feedback": forgotten.feedback,
             "events": forgotten.events,
             "replies_removed": removed,
             "replies_left": len(forgotten.effects) - removed,
+            "installations": int(uninstalled),
         }
 
     report = run_command(work)
@@ -44,6 +46,8 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
         f"Erased {report['turns']} turns, {report['feedback']} ratings and {report['events']} events; "
         f"{report['replies_removed']} replies removed."
     )
+    if report["installations"]:
+        tell("The token of the workspace is gone too; the app itself is removed there, in its settings.")
     if report["replies_left"]:
         tell(
             f"{report['replies_left']} replies are still to be seen where they were posted: remove them there."
@@ -77,13 +81,19 @@ async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
     return await turns.forget_workspace(platform, workspace)
 
 
+async def _remove_installation(stores: Stores, place: str) -> bool:
+    """After the replies: removing them needs the token."""
+    return await stores.installations.remove(*parse_place(place, "platform:workspace"))
+
+
 async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, ...]) -> int:
     """What stood in channels goes too, as far as the platform lets us."""
     from bot.adapter import AdapterError, MessageGoneError
     from bot.bootstrap import build_adapters
     from bot.console.adapter import ConsoleAdapter
+    from bot.metrics import Metrics
 
-    adapters = {"console": ConsoleAdapter(), **build_adapters(stores)[0]}
+    adapters = {"console": ConsoleAdapter(), **build_adapters(stores, Metrics())[0]}
     adapter = adapters.get(platform)
     visible = [effect for effect in effects if effect.message_id is not None]
     if adapter is None or not adapter.capabilities.deletes or not visible:

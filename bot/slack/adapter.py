@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,10 +25,14 @@ from bot.adapter import (
     UnauthorizedError,
 )
 from bot.feedback_emoji import parse_emoji_ratings
+from bot.metrics import Metrics
 from bot.slack import history, posting, render
 from bot.slack.api import OneToken, SlackApi
+from bot.slack.catching_up import Coordination
 from bot.slack.events import BotIdentity
 from bot.slack.interactions import PLATFORM
+from bot.slack.listening import Listening
+from bot.slack.missed import CatchUpLimits
 from bot.slack.receiving import HttpEndpoints, SlackReceiver, build_endpoints
 from bot.slack.settings import SlackSettings
 from bot.slack.socket import SocketTimes
@@ -45,15 +50,19 @@ class SlackAdapter:
     """One Slack app: for one workspace by its bot token, or for every workspace that installs it.
 
     `settings` must be complete (SlackSettings.require_complete). `installations` is needed for the
-    second kind only. `socket_times` is for tests that cannot wait as long as Slack's sockets last.
+    second kind only. `coordination` is what processes share to find what was missed; without it nothing
+    is read back. `socket_times` and `catch_up` are for tests that cannot wait as long as people do.
     """
 
     def __init__(
         self,
         settings: SlackSettings,
         installations: InstallationStore | None = None,
+        coordination: Coordination | None = None,
+        metrics: Metrics | None = None,
         *,
         socket_times: SocketTimes | None = None,
+        catch_up: CatchUpLimits | None = None,
     ) -> None:
         self._settings = settings
         self._installed: Installations | None = None
@@ -77,6 +86,11 @@ class SlackAdapter:
             self._api, authorize, ratings, self._forget_token, socket_times or SocketTimes()
         )
         self._installation_store = installations
+        self._coordination = coordination
+        self._metrics = metrics or Metrics()
+        self._catch_up = catch_up or CatchUpLimits()
+        self._listening: Listening | None = None
+        self._workspace: str | None = None
         self._app: AsyncApp | None = None
         self._receiving = False
         self._statuses: set[asyncio.Task[None]] = set()
@@ -108,28 +122,36 @@ class SlackAdapter:
                 "Copy the Bot User OAuth Token (xoxb-...) again, or install the app anew, under OAuth & Permissions.",
             ) from error
         self._identity = BotIdentity(user_id=str(answer["user_id"]), bot_id=answer.get("bot_id"))
+        self._workspace = answer.get("team_id")
         log.info("slack_opened", workspace=answer.get("team_id"), bot=self._identity.user_id)
 
     async def start(self, sink: Sink) -> None:
         await self.open()
         app = self._bolt()
-        self._receiver.receive(sink)
+        self._listening = self._build_listening()
+        self._receiver.receive(sink, self._listening)
         token = self._settings.slack_app_token
         if token is not None:
             await self._receiver.connect(app, token.get_secret_value().strip())
+        elif self._listening is not None:
+            self._listening.note_heard_again(None)
         self._receiving = True
 
     def is_receiving(self) -> bool:
         """Over HTTP nobody tells us that Slack cannot reach us: then started is all there is to know."""
-        if not self._receiving:
+        if not self._receiving or (self._one_token is not None and self._one_token.is_revoked):
             return False
         return self._settings.mode == "http" or self._receiver.hears()
 
     def why_deaf(self) -> str:
         """For the operator: what keeps events from us."""
+        if self._one_token is not None and self._one_token.is_revoked:
+            return "The app was removed from the workspace, or its token was taken back. Install it again."
         return self._receiver.why_deaf() if self._settings.mode == "socket" else ""
 
     async def aclose(self) -> None:
+        if self._listening is not None:
+            await self._listening.aclose()
         self._receiving = False
         await self._receiver.aclose()
         for status in tuple(self._statuses):
@@ -189,6 +211,25 @@ class SlackAdapter:
             self._app = self._receiver.build_app(signing_secret, oauth)
         return self._app
 
+    def _build_listening(self) -> Listening | None:
+        if self._coordination is None:
+            return None
+        return Listening(
+            self._api,
+            self._coordination,
+            self._receiver.take_missed,
+            self._bot_in,
+            lambda: [self._workspace] if self._workspace else None,
+            self._heard_until,
+            self._catch_up,
+            self._metrics,
+        )
+
+    def _heard_until(self) -> datetime | None:
+        if not self.is_receiving():
+            return None
+        return datetime.now(UTC) if self._settings.mode == "http" else self._receiver.heard_until()
+
     async def _bot_in(self, workspace: str) -> BotIdentity:
         if self._installed is None:
             await self.open()
@@ -199,7 +240,8 @@ class SlackAdapter:
         return BotIdentity(user_id=bot.bot_user_id, bot_id=bot.bot_id)
 
     async def _forget_token(self, workspace: str) -> None:
-        if self._one_token is not None:
+        """An app may be installed elsewhere too, and then its socket tells of that as well."""
+        if self._one_token is not None and workspace == self._workspace:
             self._one_token.revoke()
         if self._installed is not None:
             await self._installed.async_delete_bot(enterprise_id=None, team_id=workspace)

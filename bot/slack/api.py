@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import aiohttp
+import structlog
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapter import UnauthorizedError
-from bot.slack.errors import translate_error
+from bot.slack.errors import TokenRevokedError, translate_error
 
 CALL_TIMEOUT_SECONDS = 15.0
 _CONNECTIONS = 100
 
 Answer = Mapping[str, Any]
+
+log = structlog.get_logger(__name__)
 
 
 def quiet_logger() -> logging.Logger:
@@ -45,6 +48,11 @@ class OneToken:
             raise UnauthorizedError("the token was revoked")
         return self._token
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether Slack told us that it is over."""
+        return self._token is None
+
     def revoke(self) -> None:
         """From here on nothing is sent."""
         self._token = None
@@ -58,6 +66,7 @@ class SlackApi:
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[str, AsyncWebClient] = {}
+        self._revoked: set[str] = set()
         self._logger = quiet_logger()
 
     @property
@@ -91,6 +100,8 @@ class SlackApi:
 
     async def _call(self, workspace: str, method: str, arguments: dict[str, Any]) -> Answer:
         token = await self._tokens.token(workspace)
+        if token in self._revoked:
+            raise TokenRevokedError(f"{method}: not called, the token was revoked")
         session = self.session
         client = self._clients.get(token)
         if client is None or client.session is not session:
@@ -98,7 +109,11 @@ class SlackApi:
         try:
             response = await client.api_call(method, **arguments)
         except (TimeoutError, SlackClientError, aiohttp.ClientError, OSError) as error:
-            raise translate_error(method, error) from error
+            translated = translate_error(method, error)
+            if isinstance(translated, TokenRevokedError):
+                self._revoked.add(token)
+                log.warning("slack_token_revoked", workspace=workspace, method=method)
+            raise translated from error
         return response.data if isinstance(response.data, dict) else {}
 
     async def aclose(self) -> None:

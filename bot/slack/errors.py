@@ -1,6 +1,7 @@
 """What Slack or the way to it refused, in the words of bot.adapter.
 
 SlackRefusedError    an error code with no kind of its own; `code` is Slack's word for it
+TokenRevokedError    the token was taken back: no call with it will ever work again
 """
 
 from __future__ import annotations
@@ -25,12 +26,11 @@ _UNAUTHORIZED = frozenset(
     [
         "invalid_auth",
         "not_authed",
-        "token_revoked",
         "token_expired",
-        "account_inactive",
         "team_access_not_granted",
     ]
 )
+_REVOKED = frozenset({"token_revoked", "account_inactive"})
 _FORBIDDEN = frozenset(
     [
         "channel_not_found",
@@ -72,6 +72,10 @@ class SlackRefusedError(AdapterError):
         self.code = code
 
 
+class TokenRevokedError(UnauthorizedError):
+    """Slack, or the workspace, took the token back."""
+
+
 def translate_error(method: str, error: BaseException) -> AdapterError:
     """The AdapterError for what a call raised. `method` is Slack's name of it; no text of people gets in."""
     if isinstance(error, SlackApiError):
@@ -92,6 +96,8 @@ def _from_answer(method: str, error: SlackApiError) -> AdapterError:
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
     if status == 429 or code in _RATE_LIMITED:
         return RateLimitedError(f"{method}: {code or status}", _retry_after_seconds(response))
+    if code in _REVOKED:
+        return TokenRevokedError(f"{method}: {code}")
     if code in _UNAUTHORIZED or status in (401,):
         return UnauthorizedError(f"{method}: {code or status}")
     if code in _FORBIDDEN or status == 403:

@@ -104,6 +104,18 @@ def workspace_of(payload: Payload) -> str:
     return str(found)
 
 
+def heard_message(
+    payload: Payload, known_private: Mapping[str, bool] = MappingProxyType({})
+) -> tuple[Channel, str] | None:
+    """Where a new message stands, for us or not; None for anything else."""
+    event = payload.get("event") or {}
+    ts, channel_id = event.get("ts"), event.get("channel")
+    is_new = event.get("type") in ("message", "app_mention") and not event.get("hidden")
+    if not is_new or not isinstance(ts, str) or not isinstance(channel_id, str):
+        return None
+    return _channel(payload, channel_id, event.get("channel_type"), known_private), ts
+
+
 def time_of(ts: str) -> datetime:
     """Slack's timestamp as a time."""
     return datetime.fromtimestamp(float(ts), UTC)

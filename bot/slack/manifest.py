@@ -17,6 +17,8 @@ METHOD_SCOPES: dict[str, tuple[str, ...]] = {
     "chat.appendStream": ("chat:write",),
     "chat.stopStream": ("chat:write",),
     "assistant.threads.setStatus": ("chat:write",),
+    "users.conversations": ("channels:read", "groups:read", "im:read", "mpim:read"),
+    "conversations.history": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "conversations.replies": ("channels:history", "groups:history", "im:history", "mpim:history"),
 }
 """Every Web API method that we call, and the bot scopes it needs."""

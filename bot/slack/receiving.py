@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from pydantic import ValidationError
@@ -35,8 +36,12 @@ from bot.slack.events import BotIdentity, is_echo, parse_payload, workspace_of
 from bot.slack.interactions import FEEDBACK_ACTION, build_comment_view
 from bot.slack.socket import SocketTimes
 from bot.slack.sockets import SlackSockets
-from core.errors import SettingsError
-from core.messages import FeedbackGiven, Rating
+from core.errors import SettingsError, StorageError
+from core.messages import Event, FeedbackGiven, MessagePosted, Rating
+
+if TYPE_CHECKING:
+    from bot.slack.catching_up import Fate
+    from bot.slack.listening import Listening
 
 _MAX_BODY_BYTES = 1_000_000
 _KNOWN_CHANNELS = 10_000
@@ -75,6 +80,7 @@ class SlackReceiver:
         self._ratings = ratings
         self._on_revoked = on_revoked
         self._sink: Sink | None = None
+        self._listening: Listening | None = None
         self._known_private: dict[str, bool] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._sockets: SlackSockets | None = None
@@ -99,9 +105,9 @@ class SlackReceiver:
         app.error(self._on_error)
         return app
 
-    def receive(self, sink: Sink) -> None:
-        """From here on events go to the sink; before, they are refused."""
-        self._sink = sink
+    def receive(self, sink: Sink, listening: Listening | None = None) -> None:
+        """From here on events go to the sink; before, they are refused. `listening` is told of them."""
+        self._sink, self._listening = sink, listening
 
     async def connect(self, app: AsyncApp, app_token: str) -> None:
         """Open the sockets; returns once Slack has said hello, or refused us and is to be asked again.
@@ -117,13 +123,17 @@ class SlackReceiver:
             return response
 
         self._sockets = SlackSockets(
-            ask_for_address, take, self._note_heard, self._times, proxy=self._api.client().proxy
+            ask_for_address, take, self._note_heard_again, self._times, proxy=self._api.client().proxy
         )
         await self._sockets.start()
 
     def hears(self) -> bool:
         """Whether a socket is alive: judged by the age of its last pong, not by its state alone."""
         return self._sockets is not None and self._sockets.hears()
+
+    def heard_until(self) -> datetime | None:
+        """When the socket answered last; None while it does not."""
+        return self._sockets.heard_until() if self._sockets is not None else None
 
     def why_deaf(self) -> str:
         """What keeps us from hearing Slack's socket; "" while we do."""
@@ -140,13 +150,18 @@ class SlackReceiver:
 
     # --- what bolt calls ----------------------------------------------------------------------------
 
-    async def _on_event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+    async def _on_event(
+        self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, request: AsyncBoltRequest
+    ) -> None:
         event = body["event"]
         if event.get("type") in _REVOCATIONS:
             await self._take_revocation(body)
         else:
             self._learn_privacy(event)
             await self._take(body, context)
+            if self._listening is not None:
+                is_retry = request.headers.get("x-slack-retry-num", ["0"])[0] != "0"
+                self._listening.note_stored(body, self._known_private, is_retry=is_retry)
         await ack()
 
     async def _on_interaction(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
@@ -156,19 +171,38 @@ class SlackReceiver:
         await ack()
 
     async def _take(self, body: dict[str, Any], context: AsyncBoltContext) -> FeedbackGiven | None:
-        """Parse and put; the feedback, if it was that. What cannot be understood is passed over."""
+        """Parse and put; the feedback, if it was that."""
         if self._sink is None:
             raise UnavailableError("not receiving", maybe_accepted=False)
-        bot = BotIdentity(user_id=context.bot_user_id or "", bot_id=context.bot_id)
+        event = self._parse(body, BotIdentity(user_id=context.bot_user_id or "", bot_id=context.bot_id))
+        if event is not None:
+            try:
+                await self._sink(event)
+            except StorageError:
+                if self._listening is not None:
+                    self._listening.note_failure(body)
+                raise
+        return event if isinstance(event, FeedbackGiven) else None
+
+    def _parse(self, body: Mapping[str, Any], bot: BotIdentity) -> Event | None:
+        """What cannot be understood is passed over."""
         try:
-            event = parse_payload(body, bot, self._ratings, self._known_private)
+            return parse_payload(body, bot, self._ratings, self._known_private)
         except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
             kind = (body.get("event") or body).get("type")
             log.warning("slack_payload_not_understood", kind=kind, error=type(error).__name__)
             return None
-        if event is not None:
-            await self._sink(event)
-        return event if isinstance(event, FeedbackGiven) else None
+
+    async def take_missed(self, body: Mapping[str, Any], bot: BotIdentity, oldest: datetime) -> Fate:
+        """A message that was read back, as the event that did not come. Nothing before `oldest` is put."""
+        event = self._parse(body, bot)
+        if self._sink is None or not isinstance(event, MessagePosted) or event.message.author.is_bot:
+            return "not_for_us"
+        if event.message.at < oldest:
+            return "too_old" if event.addressing != "thread" else "not_for_us"
+        if not await self._sink(event):
+            return "known"
+        return "in_thread" if event.addressing == "thread" else "found"
 
     async def _on_error(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
         log.error("slack_event_not_stored", kind=body.get("type"), error=type(error).__name__)
@@ -222,9 +256,11 @@ class SlackReceiver:
             raise translated from error
         return str(answer["url"])
 
-    def _note_heard(self, deaf_since: float | None) -> None:
+    def _note_heard_again(self, deaf_since: float | None) -> None:
         if deaf_since is not None:
             log.warning("slack_heard_again", deaf_seconds=round(time.time() - deaf_since, 1))
+        if self._listening is not None:
+            self._listening.note_heard_again(deaf_since)
 
 
 class _PassOverEchoes(AsyncMiddleware):

@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import aiohttp
 import structlog
@@ -69,6 +70,12 @@ class SlackSockets:
     def hears(self) -> bool:
         """Whether the connection is alive, judged by the age of its last pong."""
         return self._current is not None and self._current.hears()
+
+    def heard_until(self) -> datetime | None:
+        """When the connection answered last; None while it is deaf."""
+        if self._current is None or not self._current.hears():
+            return None
+        return datetime.fromtimestamp(self._current.heard_at, UTC)
 
     def why_deaf(self) -> str:
         """What to tell the operator while nothing is heard; "" while something is."""

@@ -95,6 +95,19 @@ EXPORT = (
 _remembered = TurnRow.outcome.in_(REMEMBERED)
 TAKES_PART = select(literal(1)).where(*_in_thread(TurnRow), _remembered).limit(1)
 
+_newest_turns = (
+    select(TurnRow.position, TurnRow.record["thread"].label("thread"))
+    .where(TurnRow.platform == bindparam("of_platform"))
+    .order_by(TurnRow.position.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+RECENT_THREADS = (
+    select(_newest_turns.c.thread)
+    .group_by(_newest_turns.c.thread)
+    .order_by(func.max(_newest_turns.c.position).desc())
+)
+
 # --- what a thread remembers ---------------------------------------------------------------------
 
 _summary = select(ThreadSummaryRow.summary, ThreadSummaryRow.turns, ThreadSummaryRow.through_position).where(

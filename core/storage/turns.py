@@ -39,6 +39,10 @@ class PostgresTurnStore:
     async def takes_part(self, thread: Thread) -> bool:
         return bool(await self._database.run(sql.TAKES_PART, _key_of(thread)))
 
+    async def recent_threads(self, platform: str, *, limit: int) -> list[Thread]:
+        rows = await self._database.run(sql.RECENT_THREADS, {"of_platform": platform, "most": limit})
+        return [Thread.model_validate(row.thread) for row in rows]
+
     async def recall(self, thread: Thread, *, limit: int) -> Recollection:
         rows = await self._database.run(sql.RECALL, {**_key_of(thread), "most": limit})
         return Recollection(

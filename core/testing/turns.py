@@ -64,6 +64,11 @@ class InMemoryTurnStore:
     async def takes_part(self, thread: Thread) -> bool:
         return bool(self._remembered(thread))
 
+    async def recent_threads(self, platform: str, *, limit: int) -> list[Thread]:
+        newest = sorted(self._turns.values(), key=lambda entry: entry[0], reverse=True)
+        threads = [turn.thread for _, turn in newest if turn.thread.channel.platform == platform]
+        return list(dict.fromkeys(threads[:limit]))
+
     async def recall(self, thread: Thread, *, limit: int) -> Recollection:
         summary = self._summaries.get(thread.key, Summary("", 0, -1))
         newer = [

@@ -115,6 +115,20 @@ async def test_bots_and_talk_among_people_are_left_alone(slack: SlackServer, own
     assert slack.replies(CHANNEL, chat) == []
 
 
+async def test_a_bot_that_answers_everything_gets_no_answer_itself(
+    slack: SlackServer, own_database: Database
+) -> None:
+    """Two bots that mention each other must not go on for ever."""
+    question = await slack.mention("U1", CHANNEL, "How are hotels paid?")
+    await answer_to(slack, question)
+    for _ in range(3):
+        text = f"<@{slack.workspace.bot_user_id}> Thank you! How are hotels paid?"
+        await slack.post_message("U8", CHANNEL, text, thread_ts=question, bot_id="B8")
+    await slack.settled(PATIENCE_SECONDS)
+    await until_all_is_done(own_database)
+    assert len(slack.replies(CHANNEL, question)) == 1
+
+
 async def test_what_the_documents_do_not_say_is_said_not_to_be_there(
     slack: SlackServer, own_database: Database
 ) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
-from core.listening import ChannelPositions
+from core.listening import ChannelPositions, RecentThreads
 from core.messages import Event, Message, Turn
 from core.ports import Claim, FeedbackStore, Inbox, Outbox, TurnStore
 from core.testing.making import make_message, make_posted
 
 LONG_LEASE = timedelta(minutes=5).total_seconds()
+
+
+class Turns(TurnStore, RecentThreads, Protocol):
+    """Both ports of the stores of turns."""
 
 
 @dataclass
@@ -19,7 +24,7 @@ class Road:
 
     inbox: Inbox
     outbox: Outbox
-    turns: TurnStore
+    turns: Turns
     feedback: FeedbackStore
     positions: ChannelPositions
 

@@ -166,3 +166,13 @@ async def test_a_message_that_comes_after_its_deletion_is_known_to_be_deleted(ro
     assert await road.turns.forget_message(channel, message.id) == []
     assert await road.turns.is_deleted(channel, message.id)
     assert not await road.turns.is_deleted(channel, "another")
+
+
+async def test_recent_threads_come_once_each_the_latest_first(road: Road) -> None:
+    one, two = (make_message(thread=make_thread(name)) for name in ("T1", "T2"))
+    assert await road.turns.recent_threads("console", limit=10) == []
+    for message in (one, two, make_message(thread=one.thread)):
+        await road.record(make_turn(message))
+    assert await road.turns.recent_threads("console", limit=10) == [one.thread, two.thread]
+    assert await road.turns.recent_threads("console", limit=1) == [one.thread]
+    assert await road.turns.recent_threads("slack", limit=10) == []

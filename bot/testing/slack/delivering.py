@@ -54,15 +54,18 @@ class Deliverer:
         self.timing = timing
         self.url: str | None = None
         self.deliveries: list[SlackDelivery] = []
+        self.loses_everything = False
         self.links = Links(changed)
         self._changed = changed
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def deliver(self, kind: Kind, payload: Json) -> SlackDelivery:
-        """Begin to deliver; does not wait."""
-        delivery = SlackDelivery(kind, payload)
+        """Begin to deliver; does not wait. While it `loses_everything`, nobody is told and it is given up."""
+        delivery = SlackDelivery(kind, payload, given_up=self.loses_everything)
         self.deliveries.append(delivery)
+        if delivery.given_up:
+            return delivery
         task = asyncio.create_task(self._carry(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from bot.testing.slack.state import Json
 
 MARKDOWN_CHARACTERS = 12_000
@@ -20,9 +23,28 @@ METADATA_EVENT_TYPE_CHARACTERS = 255
 class ApiError(Exception):
     """An answer with ok: false. `code` is Slack's word."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(code)
         self.code = code
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ReadingLimit:
+    """What an app may read of conversations.history and conversations.replies: one call of each in
+    `window_seconds`, with `most_objects` messages. Slack's is a minute and 15, for some apps."""
+
+    def __init__(self, window_seconds: float = 60.0, most_objects: int = 15) -> None:
+        self.window_seconds = window_seconds
+        self.most_objects = most_objects
+        self._read_at: dict[str, float] = {}
+
+    def check(self, method: str) -> None:
+        """Raises ApiError, with the time after which to come again."""
+        now = time.monotonic()
+        wait = self._read_at.get(method, -math.inf) + self.window_seconds - now
+        if wait > 0:
+            raise ApiError("ratelimited", wait)
+        self._read_at[method] = now
 
 
 def check_blocks(blocks: object) -> list[Json]:

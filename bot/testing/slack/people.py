@@ -155,12 +155,27 @@ class People:
         }
         return self.deliverer.deliver("interactive", payload)
 
+    async def remove_app(self, team_id: str | None = None, kind: str = "app_uninstalled") -> None:
+        """Somebody removes the app from a workspace, or revokes its token: no call works from here on."""
+        team = team_id or self.workspace.team_id
+        workspace = next(w for w in self.api.workspaces.values() if w.team_id == team)
+        del self.api.workspaces[workspace.bot_token]
+        self.api.revoked_tokens.add(workspace.bot_token)
+        event: Json = {"type": kind}
+        if kind == "tokens_revoked":
+            event["tokens"] = {"oauth": [], "bot": [workspace.bot_user_id]}
+        self._deliver_event(event, workspace)
+
     # --- payloads -----------------------------------------------------------------------------------
 
     def emit(self, event: Json, team_id: str | None = None, **envelope: Any) -> SlackDelivery:
         """Deliver any event, in the envelope that Slack puts round it."""
         team = team_id or self.workspace.team_id
         workspace = next(w for w in self.api.workspaces.values() if w.team_id == team)
+        return self._deliver_event(event, workspace, **envelope)
+
+    def _deliver_event(self, event: Json, workspace: Workspace, **envelope: Any) -> SlackDelivery:
+        team = workspace.team_id
         authorization = {
             "enterprise_id": None,
             "team_id": team,

@@ -150,7 +150,7 @@ class SlackServer(People):
             return web.json_response(self.api.call(method, token, arguments), headers=headers)
         except ApiError as error:
             if error.code == "ratelimited":
-                return _rate_limited(1.0)
+                return _rate_limited(error.retry_after_seconds)
             return web.json_response({"ok": False, "error": error.code})
 
     async def _answer_with(

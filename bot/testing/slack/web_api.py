@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from bot.testing.slack import limits
 from bot.testing.slack.limits import ApiError
 from bot.testing.slack.state import Clock, Json, SlackChannel, SlackMessage, Workspace
+
+T = TypeVar("T")
+_TYPES = {"channel": "public_channel", "group": "private_channel", "im": "im", "mpim": "mpim"}
 
 Announce = Callable[[SlackChannel, Json], None]
 """Tells the app of a message event in a channel."""
@@ -23,6 +26,7 @@ class WebApi:
         self.clock = clock
         self.workspaces: dict[str, Workspace] = {}
         self.app_tokens: set[str] = set()
+        self.revoked_tokens: set[str] = set()
         self.channels: dict[str, SlackChannel] = {}
         self.users: dict[str, str] = {}
         self.statuses: dict[tuple[str, str], list[str]] = {}
@@ -33,6 +37,7 @@ class WebApi:
         self.socket_url: Callable[[], str] = lambda: ""
         self.stream_seconds = limits.STREAM_SECONDS
         self.one_message_a_second = False
+        self.reading_limit: limits.ReadingLimit | None = None
         self._announce = announce
         self._methods: dict[str, Callable[[Workspace, Json], Json]] = {
             "auth.test": self._auth_test,
@@ -45,6 +50,7 @@ class WebApi:
             "chat.stopStream": self._stop_stream,
             "conversations.replies": self._replies,
             "conversations.history": self._history,
+            "users.conversations": self._conversations,
             "conversations.info": self._info,
             "users.info": self._user_info,
             "views.open": self._open_view,
@@ -65,7 +71,10 @@ class WebApi:
             raise ApiError("unknown_method")
         workspace = self.workspaces.get(token)
         if workspace is None:
-            raise ApiError("invalid_auth" if token else "not_authed")
+            code = "token_revoked" if token in self.revoked_tokens else "invalid_auth"
+            raise ApiError(code if token else "not_authed")
+        if self.reading_limit is not None and method in ("conversations.history", "conversations.replies"):
+            self.reading_limit.check(method)
         return {"ok": True, **handler(workspace, arguments)}
 
     # --- who ----------------------------------------------------------------------------------------
@@ -269,7 +278,7 @@ class WebApi:
             raise ApiError("thread_not_found")
         thread = channel.thread(root.thread_ts or root.ts)
         chosen = [m for m in thread if m.ts == root.ts or _within(m.ts, arguments)]
-        return _page(chosen, arguments)
+        return self._page(chosen, arguments)
 
     def _history(self, workspace: Workspace, arguments: Json) -> Json:
         channel = self._place(workspace, arguments, posting=False)
@@ -281,22 +290,58 @@ class WebApi:
             and message.only_for is None
             and _within(ts, arguments)
         ]
-        return _page(chosen, arguments)
+        return self._page(chosen, arguments)
+
+    def _page(self, chosen: list[SlackMessage], arguments: Json) -> Json:
+        with_metadata = str(arguments.get("include_all_metadata", "false")).lower() in {"1", "true"}
+        most = 999 if self.reading_limit is None else self.reading_limit.most_objects
+        page, cursor = _slice(chosen, arguments, most)
+        return {
+            "messages": [self._with_thread(message, with_metadata=with_metadata) for message in page],
+            "has_more": bool(cursor),
+            "response_metadata": {"next_cursor": cursor},
+        }
+
+    def _with_thread(self, message: SlackMessage, *, with_metadata: bool) -> Json:
+        """The first message of a thread says how the thread goes on."""
+        payload = message.payload(with_metadata=with_metadata)
+        replies = self.channels[message.channel].thread(message.ts)[1:]
+        if message.thread_ts is None and replies:
+            payload |= {
+                "thread_ts": message.ts,
+                "reply_count": len(replies),
+                "latest_reply": replies[-1].ts,
+            }
+        return payload
+
+    def _conversations(self, workspace: Workspace, arguments: Json) -> Json:
+        kinds = str(arguments.get("types") or "public_channel").split(",")
+        chosen = [
+            channel
+            for _, channel in sorted(self.channels.items())
+            if channel.team_id == workspace.team_id
+            and channel.has_bot
+            and _TYPES[channel.kind] in kinds
+            and not (channel.archived and arguments.get("exclude_archived") == "true")
+        ]
+        page, cursor = _slice(chosen, arguments, 999)
+        channels = [self._describe(channel) for channel in page]
+        return {"channels": channels, "response_metadata": {"next_cursor": cursor}}
 
     def _info(self, workspace: Workspace, arguments: Json) -> Json:
-        channel = self._place(workspace, arguments, posting=False)
+        return {"channel": self._describe(self._place(workspace, arguments, posting=False))}
+
+    def _describe(self, channel: SlackChannel) -> Json:
         return {
-            "channel": {
-                "id": channel.id,
-                "name": channel.id.lower(),
-                "is_channel": channel.kind == "channel",
-                "is_group": channel.kind == "group",
-                "is_im": channel.kind == "im",
-                "is_mpim": channel.kind == "mpim",
-                "is_private": channel.kind != "channel",
-                "is_archived": channel.archived,
-                "is_member": channel.has_bot,
-            }
+            "id": channel.id,
+            "name": channel.id.lower(),
+            "is_channel": channel.kind == "channel",
+            "is_group": channel.kind == "group",
+            "is_im": channel.kind == "im",
+            "is_mpim": channel.kind == "mpim",
+            "is_private": channel.kind != "channel",
+            "is_archived": channel.archived,
+            "is_member": channel.has_bot,
         }
 
     # --- the rest -----------------------------------------------------------------------------------
@@ -343,13 +388,7 @@ def _within(ts: str, arguments: Json) -> bool:
     return not (latest and (ts > latest or (ts == latest and not inclusive)))
 
 
-def _page(messages: list[SlackMessage], arguments: Json) -> Json:
-    with_metadata = str(arguments.get("include_all_metadata", "false")).lower() in {"1", "true"}
-    start, size = int(arguments.get("cursor") or 0), min(int(arguments.get("limit") or 100), 999)
-    page = messages[start : start + size]
-    more = start + size < len(messages)
-    return {
-        "messages": [message.payload(with_metadata=with_metadata) for message in page],
-        "has_more": more,
-        "response_metadata": {"next_cursor": str(start + size) if more else ""},
-    }
+def _slice(chosen: list[T], arguments: Json, most: int) -> tuple[list[T], str]:
+    """One page and the cursor of the next."""
+    start, size = int(arguments.get("cursor") or 0), min(int(arguments.get("limit") or 100), most)
+    return chosen[start : start + size], str(start + size) if start + size < len(chosen) else ""

@@ -101,7 +101,7 @@ async def test_each_workspace_installs_asks_and_leaves(
             posted = await adapter.post(delivery)
             assert slack.message(f"C{team}", posted).markdown == f"For {team}"
             assert await adapter.find_posted(delivery) == posted
-        slack.emit({"type": "app_uninstalled"}, team_id="T1")
+        await slack.remove_app("T1")
         await slack.settled()
         event = await log.next(MessagePosted, lambda e: e.message.thread.channel.workspace == "T1")
         before = len(slack.calls)

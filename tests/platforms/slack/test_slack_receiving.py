@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from bot.slack.adapter import SlackAdapter
-from bot.testing.slack import SlackServer
+from bot.testing.slack import SlackServer, Workspace
 from core.errors import SettingsError
 from core.messages import Event, MessageDeleted, MessageEdited, MessagePosted
 from tests.contracts.adapter_harness import EventLog
@@ -190,9 +190,42 @@ async def test_nothing_is_sent_once_the_token_is_revoked(
 
     await slack.dm("U1", "hello")
     posted = await log.next(MessagePosted)
-    slack.emit({"type": kind, "tokens": {"oauth": [], "bot": ["U0BOT"]}})
+    await slack.remove_app(kind=kind)
     await slack.settled()
     before = len(slack.calls)
     with pytest.raises(UnauthorizedError):
         await adapter.fetch_thread(posted.message, 5)
     assert slack.calls[before:] == []
+    assert not adapter.is_receiving()
+    assert "Install it again" in adapter.why_deaf()
+
+
+async def test_a_process_that_was_not_told_stops_at_the_first_refusal(
+    slack: SlackServer, adapter: SlackAdapter, log: EventLog
+) -> None:
+    """S5: only one process hears of it, and the others find out by a call."""
+    from bot.adapter import UnauthorizedError
+
+    await slack.dm("U1", "hello")
+    posted = await log.next(MessagePosted)
+    elsewhere = SlackAdapter(settings_for(slack))
+    await elsewhere.open()
+    await slack.remove_app()
+    before = len(slack.calls)
+    for _ in range(3):
+        with pytest.raises(UnauthorizedError):
+            await elsewhere.fetch_thread(posted.message, 5)
+    assert len(slack.calls) == before + 1
+    await elsewhere.aclose()
+
+
+async def test_another_workspace_that_removes_the_app_takes_nothing_from_this_one(
+    slack: SlackServer, adapter: SlackAdapter, log: EventLog
+) -> None:
+    await slack.dm("U1", "hello")
+    posted = await log.next(MessagePosted)
+    slack.api.workspaces["xoxb-other"] = Workspace("T0OTHER", "xoxb-other", "U9BOT", "B9BOT")
+    await slack.remove_app("T0OTHER")
+    await slack.settled()
+    assert adapter.is_receiving()
+    await adapter.fetch_thread(posted.message, 5)
