@@ -12,6 +12,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
+from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 
 from bot.adapter import (
     AdapterError,
@@ -34,6 +35,7 @@ from bot.slack.interactions import PLATFORM
 from bot.slack.listening import Listening
 from bot.slack.missed import CatchUpLimits
 from bot.slack.receiving import HttpEndpoints, SlackReceiver, build_endpoints
+from bot.slack.rotation import TokenRotation
 from bot.slack.settings import SlackSettings
 from bot.slack.socket import SocketTimes
 from bot.slack.stream import SlackStream
@@ -74,7 +76,7 @@ class SlackAdapter:
 
             if installations is None:
                 raise ValueError("several workspaces need a store of installations")
-            self._installed = tokens = Installations(installations)
+            self._installed = tokens = Installations(installations, self._build_rotation(coordination))
             authorize = InstalledAuthorize(tokens)
             self._api = SlackApi(settings.slack_api_url, tokens)
         else:
@@ -210,6 +212,16 @@ class SlackAdapter:
                 oauth = build_oauth_settings(self._settings, self._installed, self._installation_store)
             self._app = self._receiver.build_app(signing_secret, oauth)
         return self._app
+
+    def _build_rotation(self, coordination: Coordination | None) -> TokenRotation | None:
+        if coordination is None:
+            return None
+        client_id, secret = str(self._settings.slack_client_id), self._settings.secret("slack_client_secret")
+
+        def make_rotator() -> AsyncTokenRotator:
+            return AsyncTokenRotator(client_id=client_id, client_secret=secret, client=self._api.client())
+
+        return TokenRotation(make_rotator, coordination.exclusive)
 
     def _build_listening(self) -> Listening | None:
         if self._coordination is None:

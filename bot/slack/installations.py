@@ -21,6 +21,7 @@ from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 
 from bot.adapter import UnauthorizedError
 from bot.slack.api import quiet_logger
+from bot.slack.rotation import TokenRotation, is_due
 
 STATE_LIFETIME_SECONDS = 600
 _TOKEN_CACHE_SECONDS = 30.0
@@ -52,8 +53,9 @@ class Installations(AsyncInstallationStore):
     """Slack's library's view of an InstallationStore. An installation in a whole organisation is kept
     under the organisation, and each of its workspaces points there once it was seen."""
 
-    def __init__(self, store: InstallationStore) -> None:
+    def __init__(self, store: InstallationStore, rotation: TokenRotation | None = None) -> None:
         self._store = store
+        self._rotation = rotation
         self._cache: dict[str, tuple[float, Bot]] = {}
 
     @property
@@ -61,14 +63,17 @@ class Installations(AsyncInstallationStore):
         return quiet_logger()
 
     async def async_save(self, installation: Installation) -> None:
-        data = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in installation.to_bot().to_dict().items()
-        }
         whole_organisation = installation.is_enterprise_install or installation.team_id is None
         workspace = installation.enterprise_id if whole_organisation else installation.team_id
         if workspace is None:
             raise ValueError("an installation names no workspace")
+        await self._save(workspace, installation.to_bot())
+
+    async def _save(self, workspace: str, bot: Bot) -> None:
+        data = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in bot.to_dict().items()
+        }
         await self._store.save(_PLATFORM, workspace, data)
         self._cache.clear()
 
@@ -113,20 +118,32 @@ class Installations(AsyncInstallationStore):
         known = self._cache.get(workspace)
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        bot = await self._read(workspace)
+        if bot is not None:
+            self._cache[workspace] = (time.monotonic() + _TOKEN_CACHE_SECONDS, bot)
+        return bot
+
+    async def _read(self, workspace: str) -> Bot | None:
         data = await self._store.find(_PLATFORM, workspace)
         if data is not None and _INSTALLED_AS in data:
             data = await self._store.find(_PLATFORM, str(data[_INSTALLED_AS]))
-        if data is None:
-            return None
-        bot = Bot(**data)
-        self._cache[workspace] = (time.monotonic() + _TOKEN_CACHE_SECONDS, bot)
-        return bot
+        return None if data is None else Bot(**data)
 
     async def token(self, workspace: str) -> str:
         """The token to send with. Raises UnauthorizedError where we are not, or no longer, installed."""
         bot = await self.bot_of(workspace)
         if bot is None or not bot.bot_token:
             raise UnauthorizedError("not installed in this workspace")
+        if self._rotation is not None and is_due(bot):
+            owner = str(bot.enterprise_id if bot.is_enterprise_install else bot.team_id or workspace)
+
+            async def read() -> Bot | None:
+                return await self._read(owner)
+
+            async def save(renewed: Bot) -> None:
+                await self._save(owner, renewed)
+
+            bot = await self._rotation.renewed(owner, bot, read, save)
         return bot.bot_token
 
 

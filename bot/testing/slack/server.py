@@ -103,8 +103,10 @@ class SlackServer(People):
     def add_workspace(self, team_id: str) -> str:
         """A second workspace that consents to install the app; returns the code for the redirect."""
         code = f"code-{uuid4().hex}"
-        number = len(self.api.codes) + len(self.api.workspaces)
-        self.api.codes[code] = Workspace(team_id, f"xoxb-{team_id}", f"U{number}BOT", f"B{number}BOT")
+        number = len(self.api.installing.codes) + len(self.api.workspaces)
+        self.api.installing.codes[code] = Workspace(
+            team_id, f"xoxb-{team_id}", f"U{number}BOT", f"B{number}BOT"
+        )
         return code
 
     def replies(self, channel: str, thread_ts: str) -> list[SlackMessage]:

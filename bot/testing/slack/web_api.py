@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from bot.testing.slack import limits
+from bot.testing.slack.installing import Installing
 from bot.testing.slack.limits import ApiError
 from bot.testing.slack.state import Clock, Json, SlackChannel, SlackMessage, Workspace
 
@@ -33,7 +34,7 @@ class WebApi:
         self.suggested_prompts: dict[tuple[str, str], Json] = {}
         self.triggers: dict[str, float] = {}
         self.views: dict[str, Json] = {}
-        self.codes: dict[str, Workspace] = {}
+        self.installing = Installing(self.workspaces)
         self.socket_url: Callable[[], str] = lambda: ""
         self.stream_seconds = limits.STREAM_SECONDS
         self.one_message_a_second = False
@@ -65,7 +66,7 @@ class WebApi:
                 raise ApiError("invalid_auth")
             return {"ok": True, "url": self.socket_url()}
         if method == "oauth.v2.access":
-            return self._oauth(arguments)
+            return self.installing.access(arguments)
         handler = self._methods.get(method)
         if handler is None:
             raise ApiError("unknown_method")
@@ -87,24 +88,6 @@ class WebApi:
             "team_id": workspace.team_id,
             "user_id": workspace.bot_user_id,
             "bot_id": workspace.bot_id,
-            "is_enterprise_install": False,
-        }
-
-    def _oauth(self, arguments: Json) -> Json:
-        workspace = self.codes.pop(arguments.get("code", ""), None)
-        if workspace is None:
-            raise ApiError("invalid_code")
-        self.workspaces[workspace.bot_token] = workspace
-        return {
-            "ok": True,
-            "app_id": "A0LOOPBACK",
-            "access_token": workspace.bot_token,
-            "token_type": "bot",
-            "scope": "chat:write",
-            "bot_user_id": workspace.bot_user_id,
-            "team": {"id": workspace.team_id, "name": workspace.team_id},
-            "enterprise": None,
-            "authed_user": {"id": "U0INSTALLER"},
             "is_enterprise_install": False,
         }
 

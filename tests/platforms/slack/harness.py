@@ -17,7 +17,7 @@ from bot.slack.adapter import SlackAdapter
 from bot.slack.receiving import HttpEndpoints
 from bot.slack.settings import SlackSettings
 from bot.testing.slack import Fault, SlackChannel, SlackMessage, SlackServer
-from core.messages import Event, MessagePosted
+from core.messages import Event, MessagePosted, Thread
 from tests.contracts.adapter_harness import EventLog, Shown
 
 CHANNEL = "C0GENERAL"
@@ -142,6 +142,33 @@ async def open_harness() -> AsyncIterator[SlackHarness]:
         finally:
             await adapter.aclose()
             await sender.aclose()
+
+
+class Threads:
+    """Where we answered lately."""
+
+    def __init__(self) -> None:
+        self.recent: list[Thread] = []
+
+    async def recent_threads(self, platform: str, *, limit: int) -> list[Thread]:
+        return self.recent[:limit]
+
+
+class OneAtATime:
+    """One of several adapters in this process."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    @asynccontextmanager
+    async def exclusively(self, name: str) -> AsyncIterator[bool]:
+        ours = name not in self._taken
+        self._taken.add(name)
+        try:
+            yield ours
+        finally:
+            if ours:
+                self._taken.discard(name)
 
 
 class LoopbackHttp(uvicorn.Server):

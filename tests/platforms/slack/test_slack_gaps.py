@@ -22,7 +22,7 @@ from bot.testing.slack.limits import ReadingLimit
 from core.errors import StorageUnavailableError
 from core.messages import Channel, Event, MessagePosted, Thread
 from core.testing.positions import InMemoryChannelPositions
-from tests.platforms.slack.harness import OncePerMessage, serving, settings_for
+from tests.platforms.slack.harness import OncePerMessage, OneAtATime, Threads, serving, settings_for
 
 TEAM = "T0LOOP"
 QUICK = CatchUpLimits(
@@ -31,33 +31,6 @@ QUICK = CatchUpLimits(
 TIMES = SocketTimes(
     ping_interval_seconds=0.15, greeting_seconds=1.0, drain_seconds=0.2, first_pause_seconds=0.05
 )
-
-
-class Threads:
-    """Where we answered lately."""
-
-    def __init__(self) -> None:
-        self.recent: list[Thread] = []
-
-    async def recent_threads(self, platform: str, *, limit: int) -> list[Thread]:
-        return self.recent[:limit]
-
-
-class OneAtATime:
-    """One of several adapters in this process."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    @asynccontextmanager
-    async def exclusively(self, name: str) -> AsyncIterator[bool]:
-        ours = name not in self._taken
-        self._taken.add(name)
-        try:
-            yield ours
-        finally:
-            if ours:
-                self._taken.discard(name)
 
 
 class World:

@@ -11,6 +11,7 @@ import pytest
 
 from bot.adapter import ForbiddenError, UnauthorizedError
 from bot.slack.adapter import SlackAdapter
+from bot.slack.catching_up import Coordination
 from bot.slack.installations import Installations, InstallationStore
 from bot.slack.manifest import BOT_SCOPES
 from bot.slack.settings import SlackSettings
@@ -19,8 +20,9 @@ from bot.testing.slack import SIGNING_SECRET, SlackServer
 from core.messages import MessagePosted
 from core.storage.database import Database
 from core.storage.installations import PostgresInstallationStore
+from core.testing.positions import InMemoryChannelPositions
 from tests.contracts.adapter_harness import EventLog
-from tests.platforms.slack.harness import serving
+from tests.platforms.slack.harness import OneAtATime, Threads, serving
 from tests.platforms.slack.making import make_delivery
 
 
@@ -47,7 +49,8 @@ def settings_for(slack: SlackServer) -> SlackSettings:
 async def installable(
     slack: SlackServer, store: InstallationStore, log: EventLog
 ) -> AsyncIterator[tuple[SlackAdapter, str]]:
-    adapter = SlackAdapter(settings_for(slack), store)
+    coordination = Coordination(InMemoryChannelPositions(), Threads(), OneAtATime())
+    adapter = SlackAdapter(settings_for(slack), store, coordination)
     await adapter.start(log.take)
     endpoints = adapter.http_endpoints()
     assert endpoints is not None
@@ -110,6 +113,19 @@ async def test_each_workspace_installs_asks_and_leaves(
         assert len(slack.calls) == before
         assert await store.find("slack", "T1") is None
         assert await store.find("slack", "T2") is not None
+
+
+async def test_a_token_that_expires_is_renewed_before_it_is_used(
+    slack: SlackServer, store: InstallationStore, log: EventLog
+) -> None:
+    slack.api.installing.expires_in_seconds = 60
+    async with installable(slack, store, log) as (adapter, base_url):
+        assert await install(slack, base_url, "T1") == 200
+        slack.api.installing.expires_in_seconds = 12 * 3600
+        event = await ask(slack, log, "CT1", "T1")
+        for text in ("one", "two"):
+            await adapter.post(make_delivery(event.message, adapter.render_notice(text)))
+        assert slack.api.installing.renewals == 1
 
 
 async def test_a_workspace_cannot_post_into_another(
