@@ -8,7 +8,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench lock clean
+.PHONY: help run test test-all chaos check bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ test: check ## set up, check and run the tests (under 10 minutes)
 
 test-all: check ## the same with the long tests
 	$(BIN)/python -m pytest --hypothesis-profile=searching
+
+chaos: $(VENV)/.dev ## break everything at random and count what people would see: docs/reliability.md
+	$(BIN)/python -m tests.chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS))
 
 check: $(VENV)/.dev ## lint, types, import contracts, dependencies, migrations; no tests
 	$(BIN)/ruff check .

@@ -23,7 +23,8 @@ Kind = Literal["events_api", "interactive"]
 
 @dataclass
 class SlackDelivery:
-    """One thing to tell the app, over all attempts. `statuses` are the HTTP answers (200 for a socket's ack)."""
+    """One thing to tell the app, over all attempts. `statuses` are the HTTP answers (200 for a socket's ack),
+    `seconds` how long each attempt took; `acked_at` is time.monotonic()."""
 
     kind: Kind
     payload: Json
@@ -31,6 +32,8 @@ class SlackDelivery:
     acked: bool = False
     given_up: bool = False
     statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    acked_at: float | None = None
     retry_reason: str | None = None
 
     @property
@@ -77,9 +80,11 @@ class Deliverer:
             if pause is not None:
                 await asyncio.sleep(pause)
             delivery.attempts += 1
+            began = time.monotonic()
             delivered = await (self._over_http(delivery) if self.url else self._over_socket(delivery))
+            delivery.seconds.append(time.monotonic() - began)
             if delivered:
-                delivery.acked = True
+                delivery.acked, delivery.acked_at = True, time.monotonic()
                 break
         delivery.given_up = not delivery.acked
         self._changed()

@@ -1,0 +1,143 @@
+"""docs/reliability.md, written from kept outcomes: no figure in it comes from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.chaos.outcome import Results, Summary, percentile, summarise
+from tests.chaos.suite import SCENARIOS, Scenario
+
+PAGE = Path("docs/reliability.md")
+
+HEAD = """\
+# Reliability
+
+What becomes of people's questions when processes die, Postgres goes away and connections break? `make chaos` \
+answers that on your machine, with real replicas (`threadlore serve` processes), a real Postgres, and loopback \
+servers that speak Slack's and Discord's protocols to the platforms' own libraries. It breaks things at random \
+from a seed, counts what people would see on the platform, and writes this page. Every figure below was counted \
+in such a run, by the command beside it.
+
+Counted are questions, at the platform: **lost** is a question that the platform was told we have and that ended \
+in nothing; **twice** is a visible message beyond one for a question; **half** is half-written text that stayed; \
+**order** is an answer that stands below one to a later question of its thread.
+"""
+
+NOT_SHOWN = """\
+## What was not shown
+
+- Real platforms. The loopback servers know the documented rules, limits and errors, not what is undocumented.
+- A machine or a disk that dies. All processes ran on one machine; Postgres was stopped and crashed, its disk never.
+- A standby that takes over from Postgres, and a database far away.
+- Time. Leases were shortened to {lease} s and Slack's retries from minutes to seconds; nothing ran for days.
+- A rate of zero. No failure in n tries shows, with 95 % confidence, only that fewer than 3 in n fail.
+"""
+
+
+def render_page(results: Results) -> str:
+    """The page for everything that has an outcome."""
+    shown = [(scenario, summarise(kept)) for scenario in SCENARIOS if (kept := results.of(scenario.name))]
+    if not shown:
+        raise LookupError("there are no outcomes yet: run the scenarios first")
+    return "\n".join(
+        (
+            HEAD,
+            *_what_was_counted(shown),
+            *_times(shown),
+            *_acknowledgements(shown),
+            *_failures(shown),
+            NOT_SHOWN.format(lease=2),
+            *_how_to_repeat(shown),
+        )
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [*(f"| {' | '.join(map(str, line))} |" for line in lines), ""]
+
+
+def _what_was_counted(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
+    rows = []
+    for scenario, summary in shown:
+        faults = ", ".join(f"{number:,} {name}" for name, number in summary.faults.items() if number)
+        rows.append(
+            (
+                scenario.name,
+                scenario.fault,
+                f"{summary.seeds}",
+                faults or "none",
+                f"{summary.asked:,}",
+                summary.lost + summary.untold,
+                summary.doubled,
+                summary.unfinished,
+                summary.out_of_order,
+                summary.noticed,
+            )
+        )
+    asked = sum(summary.asked for _, summary in shown)
+    failed = sum(s.lost + s.untold + s.doubled + s.unfinished + s.out_of_order for _, s in shown)
+    head = ("", "What was done", "Seeds", "Faults", "Questions", "Lost", "Twice", "Half", "Order", "Notices")
+    verdict = [f"{asked:,} questions in all, {failed} of them went wrong."]
+    if not failed:
+        verdict = [
+            f"{asked:,} questions in all, none went wrong: below 1 in {asked // 3:,}, with 95 % confidence."
+        ]
+    return ["## Under each fault", "", *_table(head, rows), *verdict, ""]
+
+
+def _times(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
+    rows = [
+        (
+            scenario.name,
+            f"{percentile(summary.recovery_seconds, 0.5):.1f} s",
+            f"{max(summary.recovery_seconds):.1f} s",
+            "; ".join(f"{name}: {max(values):g}" for name, values in summary.figures.items()),
+        )
+        for scenario, summary in shown
+        if summary.recovery_seconds
+    ]
+    head = ("", "Median", "Longest", "Also measured (the highest)")
+    text = "From the last fault until the last question asked has its whole answer:"
+    return ["## How long recovery takes", "", text, "", *_table(head, rows)]
+
+
+def _acknowledgements(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
+    rows = [
+        (
+            scenario.name,
+            scenario.fault,
+            len(summary.ack_ms),
+            *(f"{percentile(summary.ack_ms, share):.0f} ms" for share in (0.5, 0.95, 0.99, 1.0)),
+        )
+        for scenario, summary in shown
+        if summary.ack_ms
+    ]
+    if not rows:
+        return []
+    head = ("", "While", "Events", "Median", "95 %", "99 %", "Longest")
+    return ["## How fast events are acknowledged", "", *_table(head, rows)]
+
+
+def _failures(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
+    problems = [f"- {summary.scenario}, {problem}" for _, summary in shown for problem in summary.problems]
+    return ["## What did not hold", "", *(problems or ["Nothing that was looked at."]), ""]
+
+
+def _how_to_repeat(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
+    revisions = sorted({revision for _, summary in shown for revision in summary.revisions})
+    minutes = sum(summary.seconds for _, summary in shown) / 60
+    rows = [
+        (scenario.name, scenario.must_hold, f"`make chaos ONLY={scenario.name} SEEDS={summary.seeds}`")
+        for scenario, summary in shown
+    ]
+    return [
+        "## How to repeat this",
+        "",
+        f"`make chaos` runs everything; that took {minutes:.0f} minutes, at {', '.join(revisions)}. Parts can be "
+        "run again alone: outcomes are kept in `.chaos`, a newer one takes the place of an older one with the same "
+        "seed, and this page is written from all of them.",
+        "",
+        *_table(("", "What must hold", "Command"), rows),
+    ]

@@ -1,0 +1,258 @@
+"""The scenarios: what each breaks, what must hold, and how often, in `make test` and in `make chaos`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import endings, kills, load, network, outages
+from tests.chaos.crowd import Crowd
+from tests.chaos.outcome import Outcome
+from tests.chaos.world import ROLES, World, open_world
+
+LONGEST_RUN_SECONDS = 1200.0
+
+Run = Callable[..., Awaitable[Outcome]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`run(world, seed, **scale)`. `brief` and `whole` are the two scales, with so many seeds each; no brief
+    seeds: only `make chaos` runs it."""
+
+    name: str
+    fault: str
+    must_hold: str
+    run: Run
+    whole: Mapping[str, Any]
+    whole_seeds: int
+    brief: Mapping[str, Any] = field(default_factory=dict)
+    brief_seeds: int = 0
+    roles: Sequence[str] = ROLES
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+ONCE = "every question gets one whole answer, in the order of its thread"
+
+SCENARIOS = (
+    Scenario(
+        "C2",
+        "SIGKILL of any of 3 replicas at any moment, 50 questions on both platforms",
+        ONCE,
+        kills.kill_at_random,
+        {"questions": 50},
+        300,
+        {"questions": 12, "most_kills": 1},
+        2,
+    ),
+    Scenario(
+        "C1",
+        "SIGKILL of every ingress between the request and the commit",
+        "nothing was acknowledged; what Slack tells again is answered once",
+        kills.kill_before_commit,
+        {"questions": 30},
+        10,
+        {"questions": 3},
+        1,
+    ),
+    Scenario(
+        "C3",
+        "SIGKILL of all replicas after the platform has taken each post and before that is noted",
+        ONCE,
+        kills.kill_after_post,
+        {"questions": 25},
+        4,
+        {"questions": 3},
+        1,
+    ),
+    Scenario(
+        "C5",
+        "SIGSTOP for two leases, then SIGCONT",
+        "another replica takes over; what the sleeper still says is refused",
+        kills.pause_beyond_lease,
+        {"questions": 40},
+        10,
+        {"questions": 8},
+        1,
+    ),
+    Scenario(
+        "C7",
+        "SIGTERM of one replica after the other under load",
+        "each ends within 25 s; every question gets one whole answer",
+        kills.stop_under_load,
+        {"questions": 60},
+        4,
+    ),
+    Scenario(
+        "N5",
+        "Slack takes a post and the connection is reset",
+        "the post is found again instead of made twice",
+        network.lose_slack_answers,
+        {"questions": 50},
+        6,
+        {"questions": 5},
+        2,
+    ),
+    Scenario(
+        "N6",
+        "Discord creates a message and answers with a reset or a 502",
+        "the post is not made twice, and no answer is swallowed",
+        network.lose_discord_answers,
+        {"questions": 50},
+        6,
+        {"questions": 5},
+        2,
+    ),
+    Scenario(
+        "N2",
+        "Slack asks for new sockets during a burst and closes the old ones",
+        ONCE,
+        network.refresh_sockets,
+        {"questions": 250, "seconds": 20.0},
+        4,
+        {"questions": 10, "seconds": 2.0},
+        1,
+    ),
+    Scenario(
+        "S2",
+        "each event told four times over HTTP and once over a socket, to all replicas at once",
+        "one answer for each question",
+        network.tell_many_times,
+        {"questions": 100},
+        5,
+        {"questions": 5},
+        1,
+    ),
+    Scenario(
+        "D1",
+        "every connection to Postgres ended again and again while the model thinks",
+        "every turn is completed, and nobody sees an error",
+        outages.end_connections,
+        {"questions": 100, "thinking_seconds": 20.0},
+        1,
+        {"questions": 6, "thinking_seconds": 1.5},
+        1,
+    ),
+    Scenario(
+        "cuts",
+        "links to Postgres reset at random, also after the statement was carried out",
+        ONCE,
+        network.cut_database_links,
+        {"questions": 100, "seconds": 10.0},
+        3,
+    ),
+    Scenario(
+        "stalls",
+        "links to Postgres silent for two leases",
+        ONCE,
+        network.stall_database_links,
+        {"questions": 40, "stall_seconds": 4.0},
+        3,
+    ),
+    Scenario(
+        "L4",
+        "many answers due in one Slack channel that takes one message a second",
+        "every answer is posted once, in spite of 429",
+        load.crowd_one_channel,
+        {"questions": 50},
+        1,
+    ),
+    Scenario(
+        "D3",
+        "Postgres away for a while",
+        "events are refused and told again; readiness red, liveness green; no restart",
+        outages.stop_for_long,
+        {"down_seconds": 60.0},
+        1,
+        {"down_seconds": 3.0},
+        1,
+    ),
+    Scenario(
+        "D2",
+        "Postgres stopped or crashed every 5 to 40 s, for up to 2 s",
+        ONCE,
+        outages.stop_again_and_again,
+        {"questions": 2000, "seconds": 600.0},
+        1,
+        {"questions": 12, "seconds": 3.0, "up_seconds": (1.0, 2.0)},
+        1,
+    ),
+    Scenario(
+        "C8",
+        "a quarter of 4 replicas killed every 15 s",
+        "the backlog drains without help",
+        kills.kill_regularly,
+        {"questions": 600, "every_seconds": 15.0, "kills": 10},
+        1,
+        roles=("all", "all", "worker", "worker"),
+    ),
+    Scenario(
+        "L1",
+        "25 signed Slack events a second for 60 s, a model that takes 60 s",
+        "acknowledged within 500 ms (99 of 100) and 2.5 s (all); every question is answered",
+        load.flood,
+        {"seconds": 60.0, "per_second": 25, "thinking_seconds": 60.0},
+        1,
+        {"seconds": 2.0, "per_second": 15, "thinking_seconds": 2.0},
+        1,
+        settings=(("WORKER_CONCURRENCY", "800"), ("TURN_TIMEOUT_SECONDS", "240")),
+    ),
+    Scenario(
+        "O8",
+        "every pair of settings, with a model that works, fails, falls silent or is cut off",
+        "every question on every way ends in an answer or a notice",
+        endings.try_every_pair,
+        {},
+        1,
+        roles=(),
+    ),
+)
+
+
+@asynccontextmanager
+async def world_for(scenario: Scenario) -> AsyncIterator[World]:
+    """A throw-away world as the scenario wants it."""
+    with tempfile.TemporaryDirectory(prefix="threadlore-chaos-") as folder:
+        async with open_world(Path(folder), scenario.roles, dict(scenario.settings)) as world:
+            yield world
+
+
+async def run_once(
+    scenario: Scenario, world: World, seed: int, *, brief: bool, revision: str = ""
+) -> Outcome:
+    """One run with one seed in a world that is left calm. What goes wrong in it is a problem of its outcome."""
+    world.calm()
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(LONGEST_RUN_SECONDS):
+            outcome = await scenario.run(world, seed, **(scenario.brief if brief else scenario.whole))
+            world.calm()
+            await world.all_ready()
+    except (AssertionError, LookupError, OSError, RuntimeError, TimeoutError) as error:
+        problem = f"did not come to its end: {type(error).__name__}: {str(error)[:500]}"
+        outcome = Outcome(scenario=scenario.name, seed=seed, problems=[problem])
+    died = [f"replica {replica.name} ended by itself" for replica in world.replicas if replica.has_died]
+    return outcome.model_copy(
+        update={
+            "seconds": round(time.monotonic() - began, 2),
+            "revision": revision,
+            "problems": [*outcome.problems, *died],
+        }
+    )
+
+
+def recount(outcome: Outcome, crowds: Iterable[Crowd]) -> Outcome:
+    """The same outcome after some time: what came later, a second answer say, counts as well."""
+    latest = Outcome(scenario=outcome.scenario, seed=outcome.seed)
+    for crowd in crowds:
+        latest = crowd.count().into(latest)
+    counted = ("answered", "noticed", "lost", "doubled", "unfinished", "out_of_order", "untold")
+    return outcome.model_copy(
+        update={name: max(getattr(outcome, name), getattr(latest, name)) for name in counted}
+    )
