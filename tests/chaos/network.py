@@ -95,12 +95,11 @@ async def refresh_sockets(world: World, seed: int, *, questions: int = 100, seco
     refreshes = 0
     while not asking.done():
         await asyncio.sleep(chance.uniform(0.5, 2.0))
-        old = tuple(world.slack.deliverer.sockets)
-        await world.slack.deliverer.ask_to_reconnect(chance.choice(("refresh_requested", "warning")))
-        await asyncio.sleep(chance.uniform(0.2, 1.0))
-        for socket in old:
-            await socket.close()
-        refreshes += len(old)
+        links = world.slack.deliverer.links
+        refreshes += len(links.open)
+        await links.ask_to_reconnect(
+            chance.choice(("refresh_requested", "warning")), close_after_seconds=chance.uniform(0.2, 1.0)
+        )
     await asking
     outcome = Outcome(scenario="N2", seed=seed, faults={"sockets refreshed": refreshes})
     return await finish(world, crowd, outcome, time.monotonic())
@@ -126,3 +125,25 @@ async def tell_many_times(world: World, seed: int, *, questions: int = 100) -> O
     await world.slack.until(lambda: all(d.is_done for d in deliverer.deliveries[-5 * questions :]), 60.0)
     outcome = Outcome(scenario="S2", seed=seed, faults={"copies of events": copies})
     return await finish(world, crowd, outcome, time.monotonic())
+
+
+async def go_half_open(world: World, seed: int, *, questions: int = 20) -> Outcome:
+    """N1: nothing arrives over any socket any more, and no socket ends: silence alone has to tell."""
+    world.deliver_over("socket")
+    links = world.slack.deliverer.links
+    greeted, number = links.greeted, len(links.open)
+    links.go_half_open()
+    since = time.monotonic()
+    crowd = Crowd(world)
+    for _ in range(questions):
+        await crowd.ask(crowd.new_place("slack"))
+    await world.slack.until(lambda: links.greeted >= greeted + number, 120.0)
+    noticed = round(time.monotonic() - since, 1)
+    outcome = Outcome(
+        scenario="N1",
+        seed=seed,
+        faults={"sockets gone half-open": number},
+        figures={"replaced after, s": noticed},
+        problems=[f"deaf for {noticed} s"] if noticed > 75 else [],
+    )
+    return await finish(world, crowd, outcome, since)

@@ -120,6 +120,14 @@ SCENARIOS = (
         1,
     ),
     Scenario(
+        "N1",
+        "Slack's sockets go half-open: nothing arrives, nothing ends",
+        "they are replaced within 75 s, and what was asked meanwhile is answered",
+        network.go_half_open,
+        {"questions": 20},
+        2,
+    ),
+    Scenario(
         "S2",
         "each event told four times over HTTP and once over a socket, to all replicas at once",
         "one answer for each question",
