@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bot.upkeep import Exclusive
     from core.assistant import Assistant
     from core.knowledge.ingest import Ingestor
+    from core.knowledge.keeping import SourceKeeper
     from core.knowledge.search import Knowledge
     from core.storage.database import Database
     from core.storage.installations import PostgresInstallationStore
@@ -52,6 +53,7 @@ class Library:
     embedder: Embedder
     knowledge: Knowledge
     ingestor: Ingestor
+    keeper: SourceKeeper
 
 
 @dataclass(frozen=True)
@@ -139,18 +141,23 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     """The stores, the embedder, search and ingestion."""
     from core.knowledge.chunking import ChunkingPolicy
     from core.knowledge.ingest import Ingestor
+    from core.knowledge.keeping import SourceKeeper
     from core.knowledge.search import Knowledge
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
+        policy = ChunkingPolicy(strategy=stores.settings.chunking)
+        ingestor = Ingestor(stores.knowledge_store, embedder, chunking=policy)
         yield Library(
             stores=stores,
             embedder=embedder,
             knowledge=Knowledge(stores.knowledge_store, embedder),
-            ingestor=Ingestor(
+            ingestor=ingestor,
+            keeper=SourceKeeper(
                 stores.knowledge_store,
-                embedder,
-                chunking=ChunkingPolicy(strategy=stores.settings.chunking),
+                ingestor,
+                knowledge_locations(stores.settings),
+                every_seconds=stores.settings.knowledge_sync_minutes * 60,
             ),
         )
 

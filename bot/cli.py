@@ -21,11 +21,15 @@ app = typer.Typer(
 evaluations = typer.Typer(help="Measure retrieval or answers on a data set.", no_args_is_help=True)
 manifests = typer.Typer(help="What Slack and Discord need to know about the app.", no_args_is_help=True)
 forgetting = typer.Typer(help="Erase a user, a thread or a workspace.", no_args_is_help=True)
+sources_app = typer.Typer(
+    help="List the sources and how their last sync went; sync or remove them.", invoke_without_command=True
+)
 exports = typer.Typer(help="Write turns or feedback as JSON lines.", no_args_is_help=True)
 app.add_typer(evaluations, name="eval")
 app.add_typer(manifests, name="manifest")
 app.add_typer(forgetting, name="forget")
 app.add_typer(exports, name="export")
+app.add_typer(sources_app, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")]
@@ -116,6 +120,41 @@ def ingest(
         chunking=chunking.value if chunking else None,
         as_json=as_json,
     )
+
+
+@sources_app.callback()
+def sources(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the sources, how their last sync went, and what could not be read."""
+    if context.invoked_subcommand is None:
+        from bot.commands.sources import list_sources
+
+        list_sources(as_json=as_json)
+
+
+@sources_app.command("sync")
+def sync_sources(
+    locations: Annotated[
+        list[str] | None, typer.Argument(help="As `threadlore sources` lists them; all, without any.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sync sources now."""
+    from bot.commands.sources import sync_sources
+
+    sync_sources(locations or [], as_json=as_json)
+
+
+@sources_app.command("remove")
+def remove_source(
+    location: Annotated[str, typer.Argument(help="As `threadlore sources` lists it.", show_default=False)],
+    collection: Annotated[str | None, typer.Option(help="The collection that it is in.")] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a source with everything that was read from it."""
+    from bot.commands.sources import remove_source
+
+    remove_source(location, collection=collection, yes=yes, as_json=as_json)
 
 
 @app.command()

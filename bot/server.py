@@ -14,7 +14,7 @@ import uvicorn
 
 from bot.about import build_about, describe
 from bot.adapter import Adapter, AdapterError
-from bot.bootstrap import Application, knowledge_locations, open_application
+from bot.bootstrap import Application, open_application
 from bot.upkeep import KnowledgeUpkeep
 from bot.web.adapter import WebAdapter
 from bot.web.app import Endpoint, SlackEndpoints, build_http
@@ -116,12 +116,7 @@ class Server:
     async def _keep_knowledge_up(self) -> None:
         """In the background; only a first start waits a while, because it would have no answers yet."""
         app = self._app
-        upkeep = KnowledgeUpkeep(
-            app.library.ingestor,
-            app.stores.exclusive,
-            knowledge_locations(app.settings),
-            every_seconds=app.settings.knowledge_sync_minutes * 60,
-        )
+        upkeep = KnowledgeUpkeep(app.library.keeper, app.stores.exclusive)
         first_start = not await app.stores.knowledge_store.sources()
         self._tasks.append(asyncio.create_task(upkeep.run()))
         if first_start:

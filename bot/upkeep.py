@@ -1,18 +1,19 @@
-"""Keeps the documents named by KNOWLEDGE in sync while the server runs."""
+"""Keeps the sources in sync while the server runs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import structlog
 
 from core.errors import StorageError
-from core.knowledge.ingest import Ingestor
+from core.knowledge.keeping import SourceKeeper
 
 log = structlog.get_logger(__name__)
+
+PAUSE_AFTER_FAILURE_SECONDS = 30.0
 
 
 class Exclusive(Protocol):
@@ -24,34 +25,42 @@ class Exclusive(Protocol):
 
 
 class KnowledgeUpkeep:
-    """Syncs at start and then every so often. What has not changed costs next to nothing."""
+    """Takes the sources over at start, and then syncs each when it is due. What has not changed costs next to
+    nothing. Looks every `poll_seconds`, because anybody may ask for a sync at any time."""
 
-    def __init__(
-        self, ingestor: Ingestor, exclusive: Exclusive, locations: Sequence[str], *, every_seconds: float
-    ) -> None:
-        self._ingestor = ingestor
+    def __init__(self, keeper: SourceKeeper, exclusive: Exclusive, *, poll_seconds: float = 5.0) -> None:
+        self._keeper = keeper
         self._exclusive = exclusive
-        self._locations = locations
-        self._every_seconds = every_seconds
+        self._poll_seconds = poll_seconds
+        self._adopted = False
         self.first_round = asyncio.Event()
         """Set once the first round has ended, well or not."""
 
     async def run(self) -> None:
         """Goes on until cancelled; a failure is logged, and the next round comes."""
         while True:
+            pause_seconds = self._poll_seconds
             try:
-                await self.sync_once()
-            except StorageError as error:
-                log.warning("knowledge_not_synced", error=type(error).__name__)
-            except Exception:
-                log.exception("knowledge_not_synced")
+                await self._round()
+            except Exception as error:
+                if isinstance(error, StorageError):
+                    log.warning("knowledge_not_synced", error=type(error).__name__)
+                else:
+                    log.exception("knowledge_not_synced")
+                pause_seconds = max(pause_seconds, PAUSE_AFTER_FAILURE_SECONDS)
             self.first_round.set()
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(pause_seconds)
 
-    async def sync_once(self) -> None:
-        """One round, unless another process is at it."""
+    async def _round(self) -> None:
+        """Unless another process is at it, which then does our share too."""
+        if self._adopted and not await self._keeper.is_any_due():
+            return
         async with self._exclusive.exclusively("knowledge-sync") as ours:
             if not ours:
-                log.info("knowledge_synced_elsewhere")
+                log.debug("knowledge_synced_elsewhere")
                 return
-            await self._ingestor.sync(self._locations)
+            if not self._adopted:
+                await self._keeper.adopt()
+                await self._keeper.request_all()
+                self._adopted = True
+            await self._keeper.sync_due()

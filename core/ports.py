@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
+from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
+from core.knowledge.source_store import SourceStore
 from core.messages import (
     Audience,
     Channel,
@@ -256,7 +257,7 @@ class FeedbackStore(Protocol):
 # --- knowledge -----------------------------------------------------------------------------------
 
 
-class KnowledgeStore(Protocol):
+class KnowledgeStore(SourceStore, Protocol):
     """Collections, their sources, documents, chunks and vectors. Search is limited by Audience."""
 
     async def open_collection(self, name: str, grants: Sequence[Grant] = ()) -> int:
@@ -265,23 +266,6 @@ class KnowledgeStore(Protocol):
         ...
 
     async def drop_collection(self, name: str) -> None: ...
-
-    async def open_source(self, collection_id: int, uri: str, kind: str) -> int:
-        """The id of the source, made if new."""
-        ...
-
-    async def drop_source(self, collection_id: int, uri: str) -> None:
-        """Remove the source with its documents."""
-        ...
-
-    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
-        """Note how the source's documents are sliced; None: as the settings say."""
-
-    async def sources(self) -> list[SourceStatus]: ...
-
-    async def finish_source(self, source_id: int, *, error: str | None) -> None:
-        """Note the end of a sync and its error, if any."""
-        ...
 
     async def documents(self, source_id: int) -> dict[str, StoredDocument]:
         """What is stored of a source, by uri."""

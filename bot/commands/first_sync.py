@@ -12,14 +12,10 @@ if TYPE_CHECKING:
 
 async def sync_once(library: Library) -> None:
     """Does nothing once there is any source; keeping in sync is what `serve` and `ingest` do."""
-    from bot.bootstrap import knowledge_locations
-
     if await library.stores.knowledge_store.sources():
         return
     async with library.stores.exclusive.exclusively("knowledge-sync") as ours:
         if ours:
             with open_progress("Reading the documents for the first time") as show:
-                await library.ingestor.sync(
-                    knowledge_locations(library.stores.settings),
-                    on_progress=lambda now: show(now.done, now.total, now.uri),
-                )
+                await library.keeper.adopt()
+                await library.keeper.sync_due(lambda now: show(now.done, now.total, now.uri))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Literal
 
 from bot.commands.naming import parse_place, parse_thread
-from bot.commands.running import WRONG_USAGE, CommandFailedError, run_command, tell, write_json, write_line
+from bot.commands.running import confirm, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
     from bot.bootstrap import Stores
@@ -52,17 +51,6 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
         tell(
             f"{report['replies_left']} replies are still to be seen where they were posted: remove them there."
         )
-
-
-def confirm(question: str) -> None:
-    """Raises CommandFailedError unless a person says yes."""
-    if not sys.stdin.isatty():
-        raise CommandFailedError(
-            "this erases data, and there is nobody to ask", remedy="Add --yes.", code=WRONG_USAGE
-        )
-    tell(f"{question} [y/N]")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandFailedError("nothing was erased")
 
 
 def _platform_of(kind: Kind, place: str) -> str:

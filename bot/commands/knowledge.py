@@ -43,12 +43,13 @@ def ingest(
     if as_json or not sys.stdout.isatty():
         write_json(report.model_dump(mode="json"))
     else:
-        _describe(report)
+        describe_report(report)
     if report.failed and not (report.documents or report.deleted):
         raise SystemExit(FAILED)
 
 
-def _describe(report: SyncReport) -> None:
+def describe_report(report: SyncReport) -> None:
+    """The report in sentences, for a person at a terminal."""
     write_line(
         f"{report.documents} documents in {report.chunks} chunks: {report.added} added, {report.updated} updated, "
         f"{report.deleted} deleted, {report.unchanged} unchanged, in {report.seconds:.1f} s"

@@ -79,6 +79,17 @@ def tell(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def confirm(question: str) -> None:
+    """Before something is erased. Raises CommandFailedError unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise CommandFailedError(
+            "this erases data, and there is nobody to ask", remedy="Add --yes.", code=WRONG_USAGE
+        )
+    tell(f"{question} [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandFailedError("nothing was erased")
+
+
 def _leave(problem: str, remedy: str, code: int) -> NoReturn:
     tell(f"threadlore: {problem}")
     if remedy:

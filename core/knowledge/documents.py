@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -73,18 +73,16 @@ class ChunkDraft(Frozen):
     parent: int | None = None
 
 
-class SourceStatus(Frozen):
-    """Where documents come from and how the last sync went. `chunking`: how they are sliced, None: as the
-    settings say."""
+Keeper = Literal["settings", "command"]
+"""Who keeps a source: the setting KNOWLEDGE, which removes it with its documents when it is no longer named there,
+or whoever ran `threadlore ingest`."""
 
-    id: int
-    collection: str
-    uri: str
-    kind: str
-    documents: int
-    synced_at: datetime | None = None
-    error: str | None = None
-    chunking: str | None = None
+SyncOutcome = Literal["ok", "incomplete", "failed"]
+"""incomplete: some documents could not be read. failed: the source as a whole could not be looked at."""
+
+SourceState = Literal["new", "due", "syncing", "interrupted", "ok", "incomplete", "failed"]
+"""What a source is up to: an outcome, or something that is not over. due: to be synced now. interrupted: the
+process that synced it is gone; the next sync goes on from there."""
 
 
 class FailedDocument(Frozen):
@@ -92,6 +90,42 @@ class FailedDocument(Frozen):
 
     uri: str
     reason: str
+
+
+class QuarantinedDocument(FailedDocument):
+    """A document that is left alone until its content changes or `retry_at` has come. `content_hash` is
+    None where not even its bytes could be had; `attempts` counts the failures with the same content."""
+
+    content_hash: str | None = None
+    attempts: int = 1
+    retry_at: datetime
+    failed_at: datetime | None = None
+
+
+class SourceStatus(Frozen):
+    """Where documents come from, how the last sync went, and when the next one is due.
+
+    `kept_by` is None for sources from before that was remembered. Without `every_seconds` it is synced only
+    when asked for. `done` of `total` documents have been looked at by the sync under way, or by the last one. `chunking`: how they
+    are sliced, None: as the settings say.
+    """
+
+    id: int
+    collection: str
+    uri: str
+    kind: str
+    kept_by: Keeper | None = None
+    state: SourceState = "new"
+    documents: int
+    chunks: int = 0
+    failed: int = 0
+    done: int = 0
+    total: int = 0
+    every_seconds: float | None = None
+    synced_at: datetime | None = None
+    next_sync_at: datetime | None = None
+    error: str | None = None
+    chunking: str | None = None
 
 
 class Progress(Frozen):
@@ -113,3 +147,8 @@ class SyncReport(Frozen):
     unchanged: int = 0
     failed: tuple[FailedDocument, ...] = ()
     seconds: float = 0.0
+
+    def __add__(self, other: SyncReport) -> SyncReport:
+        """What both did together."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in SyncReport.model_fields}
+        return SyncReport(**sums)

@@ -3,25 +3,38 @@ stored, deleted ones disappear, and what is unchanged costs one hash."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
 
-from core.errors import SourceError, ThreadloreError
+from core.errors import SourceError, StorageError, ThreadloreError
 from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy
-from core.knowledge.documents import FailedDocument, Grant, Progress, StoredDocument, SyncReport
-from core.knowledge.locations import build_source
-from core.knowledge.pipeline import Draft, Embedding, prepare, read_ahead
+from core.knowledge.documents import (
+    FailedDocument,
+    Grant,
+    Keeper,
+    Progress,
+    QuarantinedDocument,
+    StoredDocument,
+    SyncOutcome,
+    SyncReport,
+)
+from core.knowledge.locations import build_source, name_location
+from core.knowledge.pipeline import Batch, Draft, Embedding, prepare, read_ahead
+from core.knowledge.quarantine import HeldError, make_quarantined, refuse_held, release_unread
 from core.knowledge.sources import Entry, Source
 from core.ports import Embedder, KnowledgeStore
 
 log = structlog.get_logger(__name__)
 
 ChunkingChoice = ChunkingStrategy | Literal["default"]
+PROGRESS_SECONDS = 2.0
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -52,7 +65,8 @@ class _Tally:
 
     def fail(self, error: SourceError) -> None:
         self.failed.append(FailedDocument(uri=error.uri, reason=error.reason))
-        log.warning("document_failed", uri=error.uri, reason=error.reason)
+        if not isinstance(error, HeldError):
+            log.warning("document_failed", uri=error.uri, reason=error.reason)
 
     def report(self, seconds: float) -> SyncReport:
         return SyncReport(
@@ -91,6 +105,7 @@ class Ingestor:
         grants: Sequence[Grant] = (),
         chunking: ChunkingChoice | None = None,
         on_progress: OnProgress | None = None,
+        kept_by: Keeper | None = "command",
     ) -> SyncReport:
         """Make the collection hold what the locations (paths, http(s) URLs) hold now.
 
@@ -99,17 +114,18 @@ class Ingestor:
 
         A location that cannot be looked at, and a document that cannot be read, end up in `failed`; what is
         stored of them stays. Raises StorageError and ModelError; what was stored until then stays, and the
-        next sync goes on from there.
+        next sync goes on from there. `kept_by` is noted at sources that are new; with None, those that
+        cannot be looked at are noted as failed too.
         """
         started = time.monotonic()
         tally = _Tally(on_progress)
-        sources = self._sources(locations, tally)
         collection_id = await self._store.open_collection(collection, grants)
+        sources = await self._sources(collection_id, locations, kept_by, tally)
         seen: set[str] = set()
         for source in sources:
-            source_id = await self._store.open_source(collection_id, source.uri, source.kind)
+            source_id = await self._store.open_source(collection_id, source.uri, source.kind, kept_by=kept_by)
             policy = await self._choose_policy(source_id, chunking)
-            await self._sync_source(source_id, source, policy, seen, tally)
+            await self._sync_source(source_id, source, policy, seen, tally, asked_for=kept_by is not None)
         report = tally.report(time.monotonic() - started)
         log.info(
             "knowledge_synced",
@@ -119,13 +135,19 @@ class Ingestor:
         )
         return report
 
-    def _sources(self, locations: Sequence[str], tally: _Tally) -> list[Source]:
+    async def _sources(
+        self, collection_id: int, locations: Sequence[str], kept_by: Keeper | None, tally: _Tally
+    ) -> list[Source]:
         sources: dict[str, Source] = {}
         for location in locations:
             try:
                 source = self._build(location)
             except SourceError as error:
                 tally.fail(error)
+                if kept_by is None:
+                    uri, kind = name_location(location)
+                    source_id = await self._store.open_source(collection_id, uri, kind)
+                    await self._store.finish_source(source_id, error=str(error), outcome="failed")
             else:
                 sources.setdefault(source.uri, source)
         return list(sources.values())
@@ -140,52 +162,101 @@ class Ingestor:
         return self._chunking.model_copy(update={"strategy": ChunkingStrategy(kept)})
 
     async def _sync_source(
-        self, source_id: int, source: Source, policy: ChunkingPolicy, seen: set[str], tally: _Tally
+        self,
+        source_id: int,
+        source: Source,
+        policy: ChunkingPolicy,
+        seen: set[str],
+        tally: _Tally,
+        *,
+        asked_for: bool,
     ) -> None:
         failed_before = len(tally.failed)
+        outcome: SyncOutcome | None = None
+        await self._store.begin_source(source_id)
         try:
-            try:
-                takes_code = policy.strategy is ChunkingStrategy.CODE
-                entries = [
-                    entry
-                    for entry in await source.entries()
-                    if entry.locator not in seen and (takes_code or not entry.is_code)
-                ]
-            except SourceError as error:
-                tally.fail(error)
-            else:
-                seen.update(entry.locator for entry in entries)
-                tally.total += len(entries)
-                await self._sync_entries(source_id, source, entries, policy, tally)
-        except ThreadloreError as error:
-            await self._note_failure(source_id, str(error))
+            async with self._showing_progress(source_id, tally):
+                try:
+                    takes_code = policy.strategy is ChunkingStrategy.CODE
+                    entries = [
+                        entry
+                        for entry in await source.entries()
+                        if entry.locator not in seen and (takes_code or not entry.is_code)
+                    ]
+                except SourceError as error:
+                    tally.fail(error)
+                    outcome = "failed"
+                else:
+                    seen.update(entry.locator for entry in entries)
+                    tally.total += len(entries)
+                    held = await self._store.quarantined(source_id)
+                    if asked_for:
+                        held = release_unread(held)
+                    await self._sync_entries(source_id, source, entries, policy, held, tally)
+        except Exception as error:
+            expected = isinstance(error, ThreadloreError)
+            await self._note_failure(
+                source_id, str(error) if expected else "The sync broke off; the log says why."
+            )
             raise
-        failed = tally.failed[failed_before:]
         stored = await self._store.documents(source_id)
         tally.documents += len(stored)
         tally.chunks += sum(document.chunks for document in stored.values())
-        await self._store.finish_source(source_id, error=_summary(failed))
+        error_summary = _summary(tally.failed[failed_before:])
+        await self._store.finish_source(source_id, error=error_summary, outcome=outcome)
 
     async def _note_failure(self, source_id: int, reason: str) -> None:
         try:
-            await self._store.finish_source(source_id, error=reason)
+            await self._store.finish_source(source_id, error=reason, outcome="failed")
         except ThreadloreError:
             log.warning("source_failure_not_recorded", source_id=source_id)
 
+    @asynccontextmanager
+    async def _showing_progress(self, source_id: int, tally: _Tally) -> AsyncIterator[None]:
+        """Signs of life while a source is synced, however long a single step takes."""
+        done_before, total_before = tally.done, tally.total
+
+        async def note() -> None:
+            with suppress(StorageError):
+                await self._store.note_progress(
+                    source_id, tally.done - done_before, tally.total - total_before
+                )
+
+        async def keep_noting() -> None:
+            while True:
+                await asyncio.sleep(PROGRESS_SECONDS)
+                await note()
+
+        noting = asyncio.create_task(keep_noting())
+        try:
+            yield
+        finally:
+            noting.cancel()
+            with suppress(asyncio.CancelledError):
+                await noting
+        await note()
+
     async def _sync_entries(
-        self, source_id: int, source: Source, entries: Sequence[Entry], policy: ChunkingPolicy, tally: _Tally
+        self,
+        source_id: int,
+        source: Source,
+        entries: Sequence[Entry],
+        policy: ChunkingPolicy,
+        held: Mapping[str, QuarantinedDocument],
+        tally: _Tally,
     ) -> None:
         stored = await self._store.documents(source_id)
-        unread = await self._put_changed(source_id, source, entries, policy, stored, tally)
+        unread = await self._put_changed(source_id, source, entries, policy, stored, held, tally)
         listed = {entry.uri for entry in entries}
-        gone = [
-            document.id
-            for uri, document in stored.items()
-            if uri not in listed and not any(uri.startswith(f"{folder}/") for folder in unread)
-        ]
+
+        def is_gone(uri: str) -> bool:
+            return uri not in listed and not any(uri.startswith(f"{folder}/") for folder in unread)
+
+        gone = [document.id for uri, document in stored.items() if is_gone(uri)]
         if gone:
             await self._store.delete_documents(gone)
             tally.deleted += len(gone)
+        await self._store.release(source_id, [uri for uri in held if is_gone(uri)])
 
     async def _put_changed(
         self,
@@ -194,17 +265,19 @@ class Ingestor:
         entries: Sequence[Entry],
         policy: ChunkingPolicy,
         stored: dict[str, StoredDocument],
+        held: Mapping[str, QuarantinedDocument],
         tally: _Tally,
     ) -> list[str]:
-        """Store what is new or changed; returns the uris that could not be read."""
+        """Store what is new or changed; returns the uris that could not be read, which are quarantined."""
         unread: list[str] = []
         name = self._embedding.embedder.name
 
         async def read(entry: Entry) -> Draft | None:
+            refuse_held(held.get(entry.uri), None)
             content = await source.read(entry)
             known = stored.get(entry.uri)
             current = known.content_hash if known and known.embedder == name else None
-            return await prepare(content, entry.uri, current, policy)
+            return await prepare(content, entry.uri, current, policy, held.get(entry.uri))
 
         async def store(drafts: list[Draft]) -> None:
             embedded = await self._embedding.embed(drafts)
@@ -218,6 +291,7 @@ class Ingestor:
 
         async with aclosing(read_ahead(entries, read)) as batches:
             async for batch in batches:
+                await self._quarantine(source_id, batch, held)
                 for entry, error in batch.failed:
                     unread.append(entry.uri)
                     tally.fail(error)
@@ -228,6 +302,22 @@ class Ingestor:
                 if batch.drafts:
                     await store(batch.drafts)
         return unread
+
+    async def _quarantine(
+        self, source_id: int, batch: Batch, held: Mapping[str, QuarantinedDocument]
+    ) -> None:
+        """Before anything else is done: a document that has cost a minute once is not tried again because the
+        sync was cut off after it."""
+        new = [
+            make_quarantined(entry.uri, error, held.get(entry.uri))
+            for entry, error in batch.failed
+            if not isinstance(error, HeldError)
+        ]
+        if new:
+            await self._store.quarantine(source_id, new)
+        read = {*batch.unchanged, *(draft.document.uri for draft in batch.drafts)}
+        if mended := [uri for uri in held if uri in read]:
+            await self._store.release(source_id, mended)
 
 
 def _summary(failed: Sequence[FailedDocument]) -> str | None:

@@ -12,8 +12,21 @@ from core.knowledge.sources import Source
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")
 
 
+def name_location(location: str) -> tuple[str, str]:
+    """The uri and the kind of the source for a location, whether or not it is there right now: a disk that is
+    away for a while is still the same source. Raises SourceError for what cannot be meant."""
+    try:
+        source = build_source(location)
+    except SourceError:
+        if _SCHEME.match(location):
+            raise
+        return str(Path(location).expanduser().resolve()), "path"
+    return source.uri, source.kind
+
+
 def build_source(location: str) -> Source:
-    """The source for a path or an http(s) URL. Raises SourceError for what does not exist."""
+    """The source for a path or an http(s) URL; its uri is a location too, and leads to the same source.
+    Raises SourceError for what does not exist."""
     if location.startswith(("http://", "https://")):
         # httpx takes a while to import, and folders do not need it.
         from core.knowledge.web import WebPageSource

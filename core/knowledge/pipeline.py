@@ -12,8 +12,9 @@ import structlog
 
 from core.errors import ModelTransientError, SourceError
 from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text
-from core.knowledge.documents import ChunkDraft, Document
+from core.knowledge.documents import ChunkDraft, Document, QuarantinedDocument
 from core.knowledge.loading import fingerprint, load_document
+from core.knowledge.quarantine import UnparsedError, refuse_held
 from core.knowledge.sources import Content, Entry
 from core.ports import Embedder
 
@@ -51,20 +52,33 @@ class Batch:
         return entries >= BATCH_ENTRIES or sum(len(draft.chunks) for draft in self.drafts) >= BATCH_CHUNKS
 
 
-async def prepare(content: Content, uri: str, current: str | None, policy: ChunkingPolicy) -> Draft | None:
-    """Read and slice a document, off the event loop; None if its content hash is `current` already."""
+async def prepare(
+    content: Content,
+    uri: str,
+    current: str | None,
+    policy: ChunkingPolicy,
+    held: QuarantinedDocument | None = None,
+) -> Draft | None:
+    """Read and slice a document, off the event loop; None if its content hash is `current` already.
+    Raises UnparsedError, and HeldError for content that failed not long ago."""
 
     def work() -> Draft | None:
-        if current is not None and fingerprint(content.data, policy.key) == current:
-            return None
-        document = load_document(
-            content.data,
-            uri=uri,
-            name=content.name,
-            media_type=content.media_type,
-            charset=content.charset,
-            slicing=policy.key,
-        )
+        if current is not None or held is not None:
+            content_hash = fingerprint(content.data, policy.key)
+            if content_hash == current:
+                return None
+            refuse_held(held, content_hash)
+        try:
+            document = load_document(
+                content.data,
+                uri=uri,
+                name=content.name,
+                media_type=content.media_type,
+                charset=content.charset,
+                slicing=policy.key,
+            )
+        except SourceError as error:
+            raise UnparsedError(uri, error.reason, fingerprint(content.data, policy.key)) from error
         return Draft(document, tuple(chunk_text(document.text, title=document.title, policy=policy)))
 
     return await asyncio.to_thread(work)

@@ -10,38 +10,36 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import EmbeddingMismatchError, StorageError
-from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
+from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.search_policy import SearchPolicy
 from core.messages import Audience, Extent, Passage
 from core.storage import knowledge_statements as sql
 from core.storage.database import Database
-from core.storage.knowledge_statistics import refresh_statistics
 from core.storage.knowledge_vectors import (
     EmbeddingModel,
     find_model,
-    index_vectors,
     open_model,
     render_vector,
 )
 from core.storage.search import build_search
+from core.storage.sources import PostgresSources
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.expression import TextualSelect
 
 NewDocument = tuple[Document, Sequence[ChunkDraft], Sequence[Sequence[float]]]
-DELETED_PER_STATEMENT = 1_000
 
 
-class PostgresKnowledgeStore:
+class PostgresKnowledgeStore(PostgresSources):
     """Implements core.ports.KnowledgeStore. Raises StorageUnavailableError from every method."""
 
     def __init__(self, database: Database, policy: SearchPolicy | None = None) -> None:
-        self._database = database
+        super().__init__(database)
         self._policy = policy or SearchPolicy()
         self._models: dict[str, EmbeddingModel] = {}
         self._statements: dict[int, TextualSelect] = {}
 
-    # --- collections and sources --------------------------------------------------------------------
+    # --- collections --------------------------------------------------------------------
 
     async def open_collection(self, name: str, grants: Sequence[Grant] = ()) -> int:
         async with self._database.transaction() as connection:
@@ -55,41 +53,6 @@ class PostgresKnowledgeStore:
 
     async def drop_collection(self, name: str) -> None:
         await self._database.run(sql.DROP_COLLECTION, {"name": name})
-
-    async def open_source(self, collection_id: int, uri: str, kind: str) -> int:
-        rows = await self._database.run(
-            sql.OPEN_SOURCE, {"collection_id": collection_id, "uri": uri, "kind": kind}
-        )
-        return int(rows[0].id)
-
-    async def drop_source(self, collection_id: int, uri: str) -> None:
-        await self._database.run(sql.DROP_SOURCE, {"collection_id": collection_id, "uri": uri})
-
-    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
-        await self._database.run(sql.RECORD_CHUNKING, {"source_id": source_id, "chunking": chunking})
-
-    async def sources(self) -> list[SourceStatus]:
-        return [
-            SourceStatus.model_validate(dict(row._mapping)) for row in await self._database.run(sql.SOURCES)
-        ]
-
-    async def finish_source(self, source_id: int, *, error: str | None) -> None:
-        """Also brings up to date what search needs to know about the collection as a whole: word counts, the
-        vector index. Another process that is at it already does it for us."""
-        rows = await self._database.run(sql.FINISH_SOURCE, {"source_id": source_id, "error": error})
-        if not rows:
-            return
-        collection_id = int(rows[0].collection_id)
-        models = [
-            EmbeddingModel(row.id, row.name, row.dimensions)
-            for row in await self._database.run(sql.MODELS_IN_USE)
-        ]
-        async with self._database.maintenance() as connection:
-            held = await connection.execute(sql.TRY_UPKEEP, {"collection_id": collection_id})
-            if held.scalar_one():
-                await refresh_statistics(connection, collection_id)
-                for model in models:
-                    await index_vectors(connection, model)
 
     # --- documents ----------------------------------------------------------------------------------
 
@@ -147,12 +110,6 @@ class PostgresKnowledgeStore:
             },
         )
         return {row.uri: row.id for row in rows}
-
-    async def delete_documents(self, document_ids: Sequence[int]) -> None:
-        for first in range(0, len(document_ids), DELETED_PER_STATEMENT):
-            await self._database.run(
-                sql.DELETE_DOCUMENTS, {"ids": list(document_ids[first : first + DELETED_PER_STATEMENT])}
-            )
 
     # --- search -------------------------------------------------------------------------------------
 

@@ -15,22 +15,6 @@ GRANT = text("""
     ON CONFLICT (collection_id, platform, workspace, channel) DO NOTHING
 """)
 
-# Changes nothing on conflict but returns the row, which DO NOTHING would not.
-OPEN_SOURCE = text("""
-    INSERT INTO sources (collection_id, uri, kind) VALUES (:collection_id, :uri, :kind)
-    ON CONFLICT (collection_id, uri) DO UPDATE SET kind = excluded.kind RETURNING id
-""")
-DROP_SOURCE = text("DELETE FROM sources WHERE collection_id = :collection_id AND uri = :uri")
-SOURCES = text("""
-    SELECT s.id, c.name AS collection, s.uri, s.kind, s.synced_at, s.error, s.chunking,
-           (SELECT count(*) FROM documents d WHERE d.source_id = s.id) AS documents
-    FROM sources s JOIN collections c ON c.id = s.collection_id
-    ORDER BY c.name, s.uri
-""")
-FINISH_SOURCE = text("""
-    UPDATE sources SET synced_at = now(), error = :error WHERE id = :source_id RETURNING collection_id
-""")
-RECORD_CHUNKING = text("UPDATE sources SET chunking = :chunking WHERE id = :source_id")
 LOCK_SOURCE = text("SELECT collection_id FROM sources WHERE id = :source_id FOR KEY SHARE")
 
 MODELS_IN_USE = text("""

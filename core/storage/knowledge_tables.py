@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -91,7 +92,9 @@ class TermStatisticRow(Base):
 
 
 class SourceRow(Base):
-    """`chunking` names how its documents are sliced; null: as the settings say."""
+    """Where documents come from. `sync_started_at` and `sync_seen_at` are null unless a sync is under way, or was
+    when its process died; `outcome` is that of the last one (core.knowledge.documents.SyncOutcome). `chunking` names
+    how its documents are sliced; null: as the settings say."""
 
     __tablename__ = "sources"
     __table_args__ = (UniqueConstraint("collection_id", "uri"),)
@@ -103,6 +106,30 @@ class SourceRow(Base):
     synced_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     error: Mapped[str | None] = mapped_column(Text)
     chunking: Mapped[str | None] = mapped_column(Text)
+    kept_by: Mapped[str | None] = mapped_column(Text)
+    every_seconds: Mapped[float | None] = mapped_column(Double)
+    next_sync_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    sync_started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    sync_seen_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    sync_done: Mapped[int] = mapped_column(Integer, server_default="0")
+    sync_total: Mapped[int] = mapped_column(Integer, server_default="0")
+    outcome: Mapped[str | None] = mapped_column(Text)
+
+
+class QuarantineRow(Base):
+    """A document that could not be read. `content_hash` is null where not even its bytes could be had."""
+
+    __tablename__ = "quarantine"
+
+    source_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True
+    )
+    uri: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer)
+    failed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    retry_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class EmbeddingModelRow(Base):

@@ -6,15 +6,13 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import count
 
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import embedding_text
-from core.knowledge.documents import ChunkDraft, Document, Grant, SourceStatus, StoredDocument
+from core.knowledge.documents import ChunkDraft, Document, StoredDocument
 from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Extent, Passage
+from core.testing.sources import InMemorySources, KeptDocument, StoredChunk
 
 _WORD = re.compile(r"\w+")
 _COMMON = frozenset(
@@ -22,100 +20,13 @@ _COMMON = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Chunk:
-    id: int
-    draft: ChunkDraft
-    vector: Sequence[float]
-    words: Counter[str]
-
-
-@dataclass(slots=True)
-class _Document:
-    id: int
-    document: Document
-    embedder: str
-    chunks: list[_Chunk]
-
-
-@dataclass(slots=True)
-class _Source:
-    id: int
-    collection: str
-    uri: str
-    kind: str
-    documents: dict[str, _Document] = field(default_factory=dict)
-    synced_at: datetime | None = None
-    error: str | None = None
-    chunking: str | None = None
-
-
-@dataclass(slots=True)
-class _Collection:
-    id: int
-    name: str
-    grants: set[Grant] = field(default_factory=set)
-
-
-class InMemoryKnowledgeStore:
+class InMemoryKnowledgeStore(InMemorySources):
     """Keeps everything in dictionaries; words are compared as they stand, without a stemmer."""
 
     def __init__(self, policy: SearchPolicy | None = None) -> None:
+        super().__init__()
         self._policy = policy or SearchPolicy()
-        self._ids = count(1)
-        self._collections: dict[str, _Collection] = {}
-        self._sources: dict[int, _Source] = {}
         self._dimensions: dict[str, int] = {}
-
-    async def open_collection(self, name: str, grants: Sequence[Grant] = ()) -> int:
-        if name not in self._collections:
-            self._collections[name] = _Collection(next(self._ids), name)
-            grants = grants or (Grant(),)
-        self._collections[name].grants.update(grants)
-        return self._collections[name].id
-
-    async def drop_collection(self, name: str) -> None:
-        self._collections.pop(name, None)
-        self._sources = {id: source for id, source in self._sources.items() if source.collection != name}
-
-    async def open_source(self, collection_id: int, uri: str, kind: str) -> int:
-        name = next(c.name for c in self._collections.values() if c.id == collection_id)
-        for source in self._sources.values():
-            if (source.collection, source.uri) == (name, uri):
-                return source.id
-        source = _Source(next(self._ids), name, uri, kind)
-        self._sources[source.id] = source
-        return source.id
-
-    async def drop_source(self, collection_id: int, uri: str) -> None:
-        names = {c.name for c in self._collections.values() if c.id == collection_id}
-        self._sources = {
-            id: source
-            for id, source in self._sources.items()
-            if not (source.collection in names and source.uri == uri)
-        }
-
-    async def record_chunking(self, source_id: int, chunking: str | None) -> None:
-        self._sources[source_id].chunking = chunking
-
-    async def sources(self) -> list[SourceStatus]:
-        return [
-            SourceStatus(
-                id=source.id,
-                collection=source.collection,
-                uri=source.uri,
-                kind=source.kind,
-                documents=len(source.documents),
-                synced_at=source.synced_at,
-                error=source.error,
-                chunking=source.chunking,
-            )
-            for source in sorted(self._sources.values(), key=lambda s: (s.collection, s.uri))
-        ]
-
-    async def finish_source(self, source_id: int, *, error: str | None) -> None:
-        self._sources[source_id].synced_at = datetime.now(UTC)
-        self._sources[source_id].error = error
 
     async def documents(self, source_id: int) -> dict[str, StoredDocument]:
         return {
@@ -148,10 +59,12 @@ class InMemoryKnowledgeStore:
         for document, drafts, vectors in documents:
             id = stored[document.uri].id if document.uri in stored else next(self._ids)
             chunks = [
-                _Chunk(next(self._ids), draft, vector, Counter(_words(embedding_text(document.title, draft))))
+                StoredChunk(
+                    next(self._ids), draft, vector, Counter(_words(embedding_text(document.title, draft)))
+                )
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
-            stored[document.uri] = _Document(id, document, embedder, chunks)
+            stored[document.uri] = KeptDocument(id, document, embedder, chunks)
 
     async def delete_documents(self, document_ids: Sequence[int]) -> None:
         for source in self._sources.values():
@@ -214,7 +127,7 @@ class InMemoryKnowledgeStore:
 
     def _readable(
         self, audience: Audience, names: Collection[str] | None
-    ) -> dict[int, tuple[_Document, _Chunk]]:
+    ) -> dict[int, tuple[KeptDocument, StoredChunk]]:
         allowed = {
             collection.name
             for collection in self._collections.values()
@@ -229,7 +142,7 @@ class InMemoryKnowledgeStore:
             for chunk in document.chunks
         }
 
-    def _coverages(self, query: str, chunks: Sequence[_Chunk]) -> dict[int, float]:
+    def _coverages(self, query: str, chunks: Sequence[StoredChunk]) -> dict[int, float]:
         """BM25 as a share of the most that the query allows."""
         scores: defaultdict[int, float] = defaultdict(float)
         most = 0.0
@@ -242,7 +155,7 @@ class InMemoryKnowledgeStore:
         return {id: score / most for id, score in scores.items()}
 
 
-def _read_whole(document: _Document, chunk: _Chunk) -> Passage:
+def _read_whole(document: KeptDocument, chunk: StoredChunk) -> Passage:
     """The chunk as a passage, with its whole parent if it has one."""
     parent = chunk.draft.parent
     parts = [c.draft for c in document.chunks if parent is not None and c.draft.parent == parent]

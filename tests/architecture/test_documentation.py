@@ -93,7 +93,7 @@ def problem_with(line: str) -> str | None:
 
 
 def leaf_commands(command: Any, prefix: str = "") -> Iterator[str]:
-    if not commands_of(command):
+    if not commands_of(command) or getattr(command, "invoke_without_command", False):
         yield prefix.strip()
     for name, sub in commands_of(command).items():
         yield from leaf_commands(sub, f"{prefix} {name}")

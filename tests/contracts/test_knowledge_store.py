@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text as sql
 
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy, chunk_text, embedding_text
-from core.knowledge.documents import Document, Grant
+from core.knowledge.documents import Document, Grant, Keeper, QuarantinedDocument, SyncOutcome
 from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Extent, Passage
 from core.ports import KnowledgeStore
@@ -310,6 +311,144 @@ async def test_sources_tell_how_their_last_sync_went(shelf: Shelf) -> None:
     assert finished.synced_at is not None
     assert (finished.collection, finished.uri, finished.kind) == ("default", "folder", "folder")
     assert finished.error == "one file is broken"
+
+
+async def test_a_scheduled_source_is_due_at_once_and_after_each_sync_when_its_time_comes(
+    shelf: Shelf,
+) -> None:
+    collection_id = await shelf.store.open_collection("default")
+    by_hand = await shelf.store.open_source(collection_id, "by hand", "folder", kept_by="command")
+    hourly = await shelf.store.open_source(
+        collection_id, "hourly", "web", kept_by="settings", every_seconds=3600
+    )
+    always = await shelf.store.open_source(
+        collection_id, "always", "web", kept_by="settings", every_seconds=0
+    )
+    assert set(await shelf.store.due_sources()) == {hourly, always}
+
+    for source_id in (by_hand, hourly, always):
+        await shelf.store.begin_source(source_id)
+        await shelf.store.finish_source(source_id, error=None)
+
+    assert await shelf.store.due_sources() == [always]
+    kept = {s.uri: (s.kept_by, s.every_seconds) for s in await shelf.store.sources()}
+    assert kept == {"always": ("settings", 0), "by hand": ("command", None), "hourly": ("settings", 3600)}
+
+
+async def test_a_sync_can_be_asked_for_and_is_not_forgotten_while_another_one_runs(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    assert await shelf.store.due_sources() == []
+    await shelf.store.request_sync([source_id, 999_999])
+    assert await shelf.store.due_sources() == [source_id]
+
+    await shelf.store.begin_source(source_id)
+    await shelf.store.request_sync([source_id])
+    await shelf.store.finish_source(source_id, error=None)
+    assert await shelf.store.due_sources() == [source_id]
+
+    await shelf.store.begin_source(source_id)
+    await shelf.store.finish_source(source_id, error=None)
+    assert await shelf.store.due_sources() == []
+
+
+async def test_the_state_of_a_source_follows_its_sync(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+
+    async def state() -> tuple[str, int, int]:
+        (source,) = await shelf.store.sources()
+        return source.state, source.done, source.total
+
+    assert await state() == ("new", 0, 0)
+    await shelf.store.begin_source(source_id)
+    await shelf.store.note_progress(source_id, 3, 7)
+    assert await state() == ("syncing", 3, 7)
+    endings: list[tuple[str | None, SyncOutcome | None, str]] = [
+        (None, None, "ok"),
+        ("one is broken", None, "incomplete"),
+        ("it is away", "failed", "failed"),
+    ]
+    for error, outcome, shown in endings:
+        await shelf.store.finish_source(source_id, error=error, outcome=outcome)
+        assert (await state())[0] == shown
+    await shelf.store.request_sync([source_id])
+    assert (await state())[0] == "due"
+
+
+async def test_what_the_settings_no_longer_name_goes_and_what_was_taken_in_by_hand_stays(
+    shelf: Shelf,
+) -> None:
+    collection_id = await shelf.store.open_collection("default")
+    keepers: dict[str, Keeper] = {"named": "settings", "unnamed": "settings", "by hand": "command"}
+    for uri, kept_by in keepers.items():
+        source_id = await shelf.store.open_source(
+            collection_id, uri, "folder", kept_by=kept_by, every_seconds=60
+        )
+        await shelf.put(source_id, **{uri: LEAVE})
+    # Taken in by hand after the settings had named it: the hand's, from then on.
+    both = await shelf.store.open_source(
+        collection_id, "both", "folder", kept_by="settings", every_seconds=60
+    )
+    assert both == await shelf.store.open_source(collection_id, "both", "folder", kept_by="command")
+    elsewhere = await shelf.store.open_collection("elsewhere")
+    await shelf.store.open_source(elsewhere, "unnamed", "folder", kept_by="settings", every_seconds=60)
+
+    assert await shelf.store.retire_sources(collection_id, ["named"]) == ["unnamed"]
+
+    left = {(s.collection, s.uri, s.every_seconds) for s in await shelf.store.sources()}
+    assert left == {
+        ("default", "both", None),
+        ("default", "by hand", None),
+        ("default", "named", 60),
+        ("elsewhere", "unnamed", 60),
+    }
+    assert await shelf.found("annual leave") == {"named", "by hand"}
+
+
+async def test_sources_are_listed_for_those_who_may_read_them(shelf: Shelf) -> None:
+    private = Grant(platform="slack", workspace="W1", channel="C1")
+    await shelf.open_source("open")
+    await shelf.open_source("closed", collection="private", grants=[private])
+    other = Audience(platform="slack", workspace="W1", channel="C2")
+
+    assert [s.uri for s in await shelf.store.sources()] == ["open", "closed"]
+    assert [s.uri for s in await shelf.store.sources(readable_by=ANYONE)] == ["open", "closed"]
+    assert [s.uri for s in await shelf.store.sources(readable_by=other)] == ["open"]
+
+
+async def test_what_cannot_be_read_is_remembered_with_its_reason_until_it_is_released(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    broken = QuarantinedDocument(uri="b", reason="It is broken.", content_hash="00", retry_at=soon)
+    away = QuarantinedDocument(uri="a", reason="It is away.", attempts=3, retry_at=soon)
+    await shelf.store.quarantine(source_id, [broken, away])
+
+    held = await shelf.store.quarantined(source_id)
+    assert [d.model_copy(update={"failed_at": None}) for d in held.values()] == [away, broken]
+    assert all(document.failed_at for document in held.values())
+    (source,) = await shelf.store.sources()
+    assert source.failed == 2
+
+    await shelf.store.request_sync([source_id])
+    retried = await shelf.store.quarantined(source_id)
+    assert retried["a"].retry_at < soon
+    assert retried["b"].retry_at == soon
+
+    again = broken.model_copy(update={"attempts": 2, "content_hash": None})
+    await shelf.store.quarantine(source_id, [again])
+    assert (await shelf.store.quarantined(source_id))["b"].attempts == 2
+    await shelf.store.release(source_id, ["b", "never known"])
+    assert set(await shelf.store.quarantined(source_id)) == {"a"}
+    await shelf.store.drop_source(await shelf.store.open_collection("default"), "folder")
+    assert await shelf.store.quarantined(source_id) == {}
+
+
+async def test_a_sync_without_a_sign_of_life_counts_as_interrupted(database: Database) -> None:
+    shelf = Shelf(PostgresKnowledgeStore(database))
+    await shelf.store.begin_source(await shelf.open_source())
+    await database.run(sql("UPDATE sources SET sync_seen_at = now() - interval '61 seconds'"))
+
+    (source,) = await shelf.store.sources()
+    assert source.state == "interrupted"
 
 
 async def test_searching_with_another_model_than_the_stored_one_is_refused(shelf: Shelf) -> None:

@@ -168,6 +168,27 @@ async def test_what_cannot_be_read_is_told_and_fails_only_when_nothing_else_was_
     assert none.json()["failed"][0]["reason"]
 
 
+@pytest.mark.timeout(300)
+async def test_sources_are_listed_synced_and_removed(terminal: Terminal) -> None:
+    (terminal.folder / "handbook" / "broken.pdf").write_text("not a PDF")
+    await terminal.run("ingest", "handbook", "--collection", "people")
+
+    shown = (await terminal.run("sources")).out
+    assert f"{terminal.folder}/handbook  [incomplete]" in shown
+    assert "not read: handbook/broken.pdf: The PDF is broken." in shown
+
+    (terminal.folder / "handbook" / "broken.pdf").unlink()
+    (terminal.folder / "handbook" / "hotel.md").write_text("Hotels are booked in town.")
+    synced = (await terminal.run("sources", "sync", "handbook")).json()
+    assert (synced["added"], synced["unchanged"], synced["failed"]) == (1, 1, [])
+    (listed,) = (await terminal.run("sources", "--json")).json()
+    assert (listed["kept_by"], listed["state"], listed["documents"]) == ("command", "ok", 2)
+    assert (listed["failed"], listed["next_sync_at"]) == ([], None)
+
+    removed = await terminal.run("sources", "remove", "handbook", "--yes", "--json")
+    assert removed.json()["documents"] == 2
+
+
 async def test_a_chat_in_a_pipe_answers_takes_a_rating_and_can_be_erased(terminal: Terminal) -> None:
     done = await terminal.run("chat", text="How are hotels paid?\n- too short\n/quit\n")
     assert done.code == 0

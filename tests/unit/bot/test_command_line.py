@@ -51,6 +51,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "chat",
         "ingest",
         "search",
+        "sources",
         "eval",
         "doctor",
         "manifest",
