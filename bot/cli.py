@@ -18,7 +18,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-evaluations = typer.Typer(help="Measure retrieval or answers on a data set.", no_args_is_help=True)
+evaluations = typer.Typer(
+    help="Measure search, answers and chunking, and compare runs.", no_args_is_help=True
+)
 manifests = typer.Typer(help="What Slack and Discord need to know about the app.", no_args_is_help=True)
 forgetting = typer.Typer(help="Erase a user, a thread or a workspace.", no_args_is_help=True)
 sources_app = typer.Typer(
@@ -32,6 +34,12 @@ app.add_typer(exports, name="export")
 app.add_typer(sources_app, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RunName = Annotated[str | None, typer.Option("--name", help="Keep the run under this name.")]
+FailBelow = Annotated[
+    str | None,
+    typer.Option(help="Exit 1 if a metric falls below this run's (id, name or file), beyond chance."),
+]
+Plot = Annotated[Path | None, typer.Option(help="Write the figures as an SVG picture to this file.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")]
 
 
@@ -41,8 +49,18 @@ class Role(StrEnum):
     worker = "worker"
 
 
+class Strategy(StrEnum):
+    """The names of core.knowledge.chunking.ChunkingStrategy."""
+
+    structure = "structure"
+    recursive = "recursive"
+    code = "code"
+    conversation = "conversation"
+    small_to_big = "small-to-big"
+
+
 class Chunking(StrEnum):
-    """The names of core.knowledge.chunking.ChunkingStrategy, and the way back."""
+    """The same, and the way back to the default."""
 
     structure = "structure"
     recursive = "recursive"
@@ -180,12 +198,16 @@ def eval_retrieval(
     query: Annotated[
         QueryForm, typer.Option(help="Search with the text, its rewrite, or the turns before it.")
     ] = QueryForm.text,
+    name: RunName = None,
+    fail_below: FailBelow = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the search: recall@k, precision@k, MRR and nDCG@10."""
     from bot.commands.evaluating import eval_retrieval
 
-    eval_retrieval(dataset, k=k, split=split, query=query.value, as_json=as_json)
+    eval_retrieval(
+        dataset, k=k, split=split, query=query.value, name=name, fail_below=fail_below, as_json=as_json
+    )
 
 
 @evaluations.command("answers")
@@ -196,12 +218,64 @@ def eval_answers(
         bool, typer.Option("--sample", help="Only the questions marked as the sample.")
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions at the same time.")] = 4,
+    name: RunName = None,
+    fail_below: FailBelow = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure whole answers: abstention, content and citations."""
     from bot.commands.evaluating import eval_answers
 
-    eval_answers(dataset, split=split, sample=sample, concurrency=concurrency, as_json=as_json)
+    eval_answers(
+        dataset,
+        split=split,
+        sample=sample,
+        concurrency=concurrency,
+        name=name,
+        fail_below=fail_below,
+        as_json=as_json,
+    )
+
+
+@evaluations.command("chunking")
+def eval_chunking(
+    documents: Annotated[Path, typer.Argument(help="A folder or an archive of documents.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="The depth of recall and precision.")] = 10,
+    strategy: Annotated[
+        list[Strategy] | None, typer.Option(help="Only this one; can be repeated. All, without any.")
+    ] = None,
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the ways of chunking side by side on your documents."""
+    from bot.commands.evaluating_chunking import eval_chunking
+
+    eval_chunking(
+        documents, k=k, strategies=[each.value for each in strategy or []], plot=plot, as_json=as_json
+    )
+
+
+@evaluations.command("compare")
+def eval_compare(
+    first: Annotated[str, typer.Argument(help="A run: its id, its name, or a file.")],
+    second: Annotated[str, typer.Argument(help="The run to hold against it.")],
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit 1 if the second is worse on any metric, beyond chance.")
+    ] = False,
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which of two runs is better, and whether the data can tell."""
+    from bot.commands.evaluation_runs import compare
+
+    compare(first, second, gate=gate, plot=plot, as_json=as_json)
+
+
+@evaluations.command("runs")
+def eval_runs(as_json: AsJson = False) -> None:
+    """List the runs that were kept."""
+    from bot.commands.evaluation_runs import list_runs
+
+    list_runs(as_json=as_json)
 
 
 @app.command()

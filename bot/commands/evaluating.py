@@ -5,28 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run
 from bot.commands.progress import open_progress
 from bot.commands.running import run_command, write_json, write_line
 
 if TYPE_CHECKING:
     from core.evaluation.answer_runs import AnswersResult
     from core.evaluation.collection import Progress
+    from core.evaluation.comparing import Comparison
+    from core.evaluation.records import RunRecord
     from core.evaluation.runs import RetrievalResult
     from core.settings import CoreSettings
 
 STEPS = {"ingest": "Taking the corpus in", "search": "Searching", "ask": "Asking"}
 
 
-def eval_retrieval(dataset: Path, *, k: int, split: str | None, query: str, as_json: bool) -> None:
-    async def work(settings: CoreSettings) -> RetrievalResult:
+def eval_retrieval(
+    dataset: Path,
+    *,
+    k: int,
+    split: str | None,
+    query: str,
+    name: str | None,
+    fail_below: str | None,
+    as_json: bool,
+) -> None:
+    async def work(settings: CoreSettings) -> tuple[RetrievalResult, RunRecord, Comparison | None]:
         from bot.bootstrap import build_models, open_library
+        from core.evaluation.comparing import compare_runs
         from core.evaluation.datasets import read_dataset
         from core.evaluation.runs import run_retrieval
+        from core.knowledge.chunking import ChunkingPolicy
 
         data = read_dataset(dataset)
+        data_hash = data.fingerprint()
+        before = find_baseline(settings, fail_below, data_hash)
         async with open_library(settings) as library:
             with open_progress("Evaluating") as show:
-                return await run_retrieval(
+                result = await run_retrieval(
                     data,
                     store=library.stores.knowledge_store,
                     embedder=library.embedder,
@@ -34,21 +50,44 @@ def eval_retrieval(dataset: Path, *, k: int, split: str | None, query: str, as_j
                     split=split,
                     query=cast("Literal['text', 'rewrite', 'history']", query),
                     rewriter=build_models(settings)[0] if query == "history" else None,
+                    chunking=ChunkingPolicy(strategy=settings.chunking),
+                    exclusively=library.stores.exclusive.exclusively,
                     on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )
+        record = keep_run(
+            settings,
+            "retrieval",
+            {label: result.values[figure] for figure, label in _labels(k).items()},
+            dataset=data.name,
+            dataset_hash=data_hash,
+            embedder=library.embedder.name,
+            asked={"query": query, "k": k},
+            split=split,
+            name=name,
+        )
+        return result, record, compare_runs(before, record) if before else None
 
-    result = run_command(work)
+    result, record, comparison = run_command(work)
     if as_json:
-        write_json(result.model_dump(mode="json"))
-        return
-    write_line(f"{result.dataset}: {result.queries} queries, {result.documents} documents")
-    names = {
+        write_json({**result.model_dump(mode="json"), "run": record.id})
+    else:
+        _describe_retrieval(result)
+    fail_if_worse(comparison)
+
+
+def _labels(k: int) -> dict[str, str]:
+    """What each figure is called, by the name it has in a result."""
+    return {
         "ndcg10": "nDCG@10",
         "recall": f"recall@{k}",
         "mrr": f"MRR@{max(k, 10)}",
         "precision": f"precision@{k}",
     }
-    for name, label in names.items():
+
+
+def _describe_retrieval(result: RetrievalResult) -> None:
+    write_line(f"{result.dataset}: {result.queries} queries, {result.documents} documents")
+    for name, label in _labels(result.k).items():
         interval = result.intervals[name]
         write_line(
             f"  {label:<14} {getattr(result, name):.4f}   95%: {interval.low:.4f} to {interval.high:.4f}"
@@ -57,21 +96,34 @@ def eval_retrieval(dataset: Path, *, k: int, split: str | None, query: str, as_j
     write_line(f"  {result.seconds:.1f} s in all")
 
 
-def eval_answers(dataset: Path, *, split: str | None, sample: bool, concurrency: int, as_json: bool) -> None:
-    async def work(settings: CoreSettings) -> AnswersResult:
+def eval_answers(
+    dataset: Path,
+    *,
+    split: str | None,
+    sample: bool,
+    concurrency: int,
+    name: str | None,
+    fail_below: str | None,
+    as_json: bool,
+) -> None:
+    async def work(settings: CoreSettings) -> tuple[AnswersResult, RunRecord, Comparison | None]:
         from bot.bootstrap import build_models, open_library
         from bot.commands.question_set import build_ask
         from core.evaluation.answer_runs import run_answers
+        from core.evaluation.comparing import compare_runs
         from core.evaluation.datasets import read_dataset
+        from core.knowledge.chunking import ChunkingPolicy
 
         data = read_dataset(dataset)
+        data_hash = data.fingerprint()
+        before = find_baseline(settings, fail_below, data_hash)
         async with open_library(settings) as library:
             with open_progress("Evaluating") as show:
 
                 def report(now: Progress) -> None:
                     show(now.done, now.total, STEPS[now.step])
 
-                return await run_answers(
+                result = await run_answers(
                     data,
                     build_ask(library, build_models(settings)),
                     store=library.stores.knowledge_store,
@@ -79,13 +131,31 @@ def eval_answers(dataset: Path, *, split: str | None, sample: bool, concurrency:
                     split=split,
                     sample=sample,
                     concurrency=concurrency,
+                    chunking=ChunkingPolicy(strategy=settings.chunking),
+                    exclusively=library.stores.exclusive.exclusively,
                     on_progress=report,
                 )
+        record = keep_run(
+            settings,
+            "answers",
+            result.values,
+            dataset=data.name,
+            dataset_hash=data_hash,
+            embedder=library.embedder.name,
+            asked={"sample": sample},
+            split=split,
+            name=name,
+        )
+        return result, record, compare_runs(before, record) if before else None
 
-    result = run_command(work)
+    result, record, comparison = run_command(work)
     if result.questions and result.failed == result.questions:
         raise SystemExit(1)
-    write_json(result.model_dump(mode="json")) if as_json else _describe(result)
+    if as_json:
+        write_json({**result.model_dump(mode="json"), "run": record.id})
+    else:
+        _describe(result)
+    fail_if_worse(comparison)
 
 
 def _describe(result: AnswersResult) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from pydantic import Field
+
 from core.errors import DatasetError
 from core.evaluation.answer_metrics import (
     Abstention,
@@ -19,15 +21,18 @@ from core.evaluation.answer_metrics import (
     measure_abstention,
 )
 from core.evaluation.collection import (
+    Exclusively,
     OnProgress,
     Progress,
     RunCollection,
     ignore_progress,
     open_run_collection,
+    without_locks,
 )
 from core.evaluation.datasets import Dataset, Query
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.evaluation.runs import memory_of
+from core.knowledge.chunking import ChunkingPolicy
 from core.messages import Answer, Audience, Frozen, Memory, Passage, TokenUse
 from core.ports import Embedder, KnowledgeStore
 
@@ -53,7 +58,8 @@ class AnswersResult(Frozen):
     """Shares from 0 to 1. `gold_contained` is over the answerable questions that were answered,
     `gold_contained_of_all` over all answerable ones; `citation_precision` is the share of an answer's
     cited documents that are the question's source, `citation_validity` of markers and quotes that hold.
-    None: the set or the assistant has nothing to compute it from. `intervals` are 95%, by name."""
+    None: the set or the assistant has nothing to compute it from. `intervals` are 95%, by name.
+    `values` holds what is known question by question, by question id."""
 
     dataset: str
     split: str | None
@@ -72,6 +78,7 @@ class AnswersResult(Frozen):
     cost_usd: float | None
     seconds_per_question: float
     seconds: float
+    values: dict[str, dict[str, float]] = Field(default_factory=dict, exclude=True)
 
 
 async def run_answers(
@@ -83,6 +90,8 @@ async def run_answers(
     split: str | None = None,
     sample: bool = False,
     concurrency: int = 4,
+    chunking: ChunkingPolicy | None = None,
+    exclusively: Exclusively = without_locks,
     on_progress: OnProgress = ignore_progress,
 ) -> AnswersResult:
     """Ask every question that the set calls answerable or not; `sample` asks the flagged ones only.
@@ -92,7 +101,14 @@ async def run_answers(
     """
     began = time.perf_counter()
     questions = answer_questions(dataset, split, sample=sample)
-    async with open_run_collection(dataset, store=store, embedder=embedder, on_progress=on_progress) as run:
+    async with open_run_collection(
+        dataset,
+        store=store,
+        embedder=embedder,
+        policy=chunking,
+        exclusively=exclusively,
+        on_progress=on_progress,
+    ) as run:
         timed = await _ask_all(questions, ask, run, concurrency, on_progress)
     return measure_replies(
         dataset.name,
@@ -195,7 +211,33 @@ def measure_replies(
         cost_usd=use.cost_usd,
         seconds_per_question=seconds_per_question,
         seconds=seconds,
+        values=values_by_question(pairs),
     )
+
+
+def values_by_question(pairs: Sequence[tuple[Query, Reply]]) -> dict[str, dict[str, float]]:
+    """What can be said of single questions: right to answer or to abstain (of all, of the answerable and of the
+    unanswerable ones), and what was said where it answered rightly."""
+    values: dict[str, dict[str, float]] = {
+        name: {}
+        for name in ("accuracy", "answered", "abstained", "gold_contained_of_all", "citation_precision")
+    }
+    for question, reply in pairs:
+        silent = reply.answer.abstained or reply.failed
+        values["accuracy"][question.id] = float(silent != bool(question.answerable))
+        if not question.answerable:
+            values["abstained"][question.id] = float(silent)
+            continue
+        values["answered"][question.id] = float(not silent)
+        if question.answers:
+            values["gold_contained_of_all"][question.id] = float(
+                not silent and contains_gold(reply.answer.text, question.answers)
+            )
+        if question.source is not None and not silent:
+            cited = citation_precision([c.uri for c in reply.answer.citations], [question.source])
+            if cited is not None:
+                values["citation_precision"][question.id] = cited
+    return values
 
 
 def _known(values: Iterable[float | None]) -> list[float]:

@@ -1,17 +1,18 @@
-"""A collection for one evaluation run: filled from a corpus, readable by nobody else, dropped at the end."""
+"""A collection for one evaluation run: filled from a corpus, readable by nobody else, dropped at the end. What a run
+that was killed has left behind is dropped by the next one."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 from uuid import uuid4
 
-from core.evaluation.datasets import CorpusEntry, Dataset
-from core.knowledge.chunking import chunk_text, embedding_text
+from core.evaluation.datasets import Dataset
+from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text, estimate_tokens
 from core.knowledge.documents import Document, Grant
 from core.messages import Audience, Frozen
 from core.ports import Embedder, KnowledgeStore
@@ -29,59 +30,114 @@ class Progress(Frozen):
 
 
 OnProgress = Callable[[Progress], None]
+Exclusively = Callable[[str], AbstractAsyncContextManager[bool]]
+"""Holds a name as long as this process lives; False inside: another process holds it."""
 
 
 def ignore_progress(progress: Progress) -> None:
     """For callers that show none."""
 
 
+@asynccontextmanager
+async def without_locks(name: str) -> AsyncIterator[bool]:
+    """Where no other process can be asked: nothing is taken for left behind."""
+    yield False
+
+
 @dataclass
 class RunCollection:
-    """Where the corpus of a run is, and the only audience that may read it."""
+    """Where the corpus of a run is, and the only audience that may read it. `tokens` is what its chunks have."""
 
     name: str
     audience: Audience
     documents: int = 0
     chunks: int = 0
+    tokens: int = 0
 
 
 @asynccontextmanager
 async def open_run_collection(
-    dataset: Dataset, *, store: KnowledgeStore, embedder: Embedder, on_progress: OnProgress = ignore_progress
+    dataset: Dataset,
+    *,
+    store: KnowledgeStore,
+    embedder: Embedder,
+    policy: ChunkingPolicy | None = None,
+    exclusively: Exclusively = without_locks,
+    on_progress: OnProgress = ignore_progress,
 ) -> AsyncIterator[RunCollection]:
     """Fill a collection of its own from the corpus; drop it at the end, however the run ends.
 
     One document per corpus entry; its uri is the entry's id. Chunked and embedded as ingestion does it.
     """
-    name = f"{PLATFORM}/{dataset.name}/{uuid4().hex}"
-    audience = Audience(platform=PLATFORM, workspace=name, channel=dataset.name)
-    run = RunCollection(name=name, audience=audience)
-    try:
-        collection_id = await store.open_collection(name, [Grant(platform=PLATFORM, workspace=name)])
-        source_id = await store.open_source(collection_id, name, PLATFORM)
-        for batch in _batches(dataset.corpus(), DOCUMENTS_PER_BATCH):
-            run.chunks += await _put_batch(batch, source_id, store=store, embedder=embedder)
-            run.documents += len(batch)
-            on_progress(Progress(step="ingest", done=run.documents))
-        await store.finish_source(source_id, error=None)
+    async with open_collection_of(
+        dataset.name,
+        corpus_documents(dataset),
+        store=store,
+        embedder=embedder,
+        policy=policy,
+        exclusively=exclusively,
+        on_progress=on_progress,
+    ) as run:
         yield run
-    finally:
-        await store.drop_collection(name)
 
 
-async def _put_batch(
-    batch: list[CorpusEntry], source_id: int, *, store: KnowledgeStore, embedder: Embedder
-) -> int:
-    documents = [
-        Document(
+def corpus_documents(dataset: Dataset) -> Iterator[Document]:
+    """Each entry of the corpus as a document."""
+    for entry in dataset.corpus():
+        yield Document(
             uri=entry.id,
             title=entry.title,
             text=entry.text,
             content_hash=hashlib.sha256(f"{entry.title}\n{entry.text}".encode()).hexdigest(),
         )
-        for entry in batch
-    ]
-    chunks = [chunk_text(document.text, title=document.title) for document in documents]
+
+
+@asynccontextmanager
+async def open_collection_of(
+    label: str,
+    documents: Iterable[Document],
+    *,
+    store: KnowledgeStore,
+    embedder: Embedder,
+    policy: ChunkingPolicy | None = None,
+    exclusively: Exclusively = without_locks,
+    on_progress: OnProgress = ignore_progress,
+) -> AsyncIterator[RunCollection]:
+    """As `open_run_collection`, filled with these documents."""
+    await drop_left_behind(store, exclusively)
+    name = f"{PLATFORM}/{label}/{uuid4().hex}"
+    run = RunCollection(name=name, audience=Audience(platform=PLATFORM, workspace=name, channel=label))
+    async with exclusively(name):
+        try:
+            collection_id = await store.open_collection(name, [Grant(platform=PLATFORM, workspace=name)])
+            source_id = await store.open_source(collection_id, name, PLATFORM)
+            for batch in _batches(iter(documents), DOCUMENTS_PER_BATCH):
+                await _put_batch(batch, source_id, run, policy or ChunkingPolicy(), store, embedder)
+                on_progress(Progress(step="ingest", done=run.documents))
+            await store.finish_source(source_id, error=None)
+            yield run
+        finally:
+            await store.drop_collection(name)
+
+
+async def drop_left_behind(store: KnowledgeStore, exclusively: Exclusively) -> None:
+    """Drop the collections of runs whose process is gone."""
+    for name in {status.collection for status in await store.sources()}:
+        if name.startswith(f"{PLATFORM}/"):
+            async with exclusively(name) as is_gone:
+                if is_gone:
+                    await store.drop_collection(name)
+
+
+async def _put_batch(
+    documents: list[Document],
+    source_id: int,
+    run: RunCollection,
+    policy: ChunkingPolicy,
+    store: KnowledgeStore,
+    embedder: Embedder,
+) -> None:
+    chunks = [chunk_text(document.text, title=document.title, policy=policy) for document in documents]
     texts = [
         embedding_text(document.title, chunk)
         for document, drafts in zip(documents, chunks, strict=True)
@@ -96,9 +152,11 @@ async def _put_batch(
         ],
         embedder=embedder.name,
     )
-    return len(texts)
+    run.documents += len(documents)
+    run.chunks += len(texts)
+    run.tokens += sum(estimate_tokens(chunk.text) for drafts in chunks for chunk in drafts)
 
 
-def _batches(entries: Iterator[CorpusEntry], size: int) -> Iterator[list[CorpusEntry]]:
-    while batch := list(islice(entries, size)):
+def _batches(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
+    while batch := list(islice(documents, size)):
         yield batch

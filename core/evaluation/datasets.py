@@ -11,6 +11,7 @@ The corpus is read line by line, as often as asked, and never held in memory.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -100,6 +101,17 @@ class Dataset:
                 )
             seen.add(entry.id)
             yield entry
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of documents, queries and judgements, in hex: same data, same figures."""
+        digest = hashlib.sha256()
+        for _, line in _read_lines(self._corpus_file):
+            digest.update(f"{line}\n".encode())
+        for query in self._queries:
+            digest.update(f"{query.model_dump_json()}\n".encode())
+        judged = sorted(self._judgements.items(), key=lambda item: item[0] or "")
+        digest.update(json.dumps(judged, sort_keys=True).encode())
+        return digest.hexdigest()
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all. Raises DatasetError if there is no such split."""

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from core.errors import DatasetError, ModelError
 from core.evaluation.collection import (
+    Exclusively,
     OnProgress,
     Progress,
     RunCollection,
     ignore_progress,
     open_run_collection,
+    without_locks,
 )
 from core.evaluation.datasets import Dataset, Query
 from core.evaluation.metrics import (
@@ -31,6 +35,7 @@ from core.evaluation.metrics import (
     reciprocal_rank,
     relevant_documents,
 )
+from core.knowledge.chunking import ChunkingPolicy
 from core.memory import fit
 from core.messages import Frozen, Memory
 from core.ports import ChatModel, Embedder, KnowledgeStore
@@ -51,7 +56,8 @@ class RetrievalResult(Frozen):
     """Means over the judged queries; `intervals` holds the 95% interval of each by its name.
 
     `recall` and `precision` are at k; `ndcg10` is at 10; `mrr` looks at the first k, at least 10.
-    `seconds` is wall clock, ingestion included; `search_ms_p50` and `_p95` are one search each.
+    `seconds` is wall clock, ingestion included; `search_ms_p50` and `_p95` are one search each. `values` holds
+    each figure by query id.
     """
 
     dataset: str
@@ -69,6 +75,7 @@ class RetrievalResult(Frozen):
     search_ms_p50: float
     search_ms_p95: float
     seconds: float
+    values: dict[str, dict[str, float]] = Field(default_factory=dict, exclude=True)
 
 
 async def run_retrieval(
@@ -80,6 +87,8 @@ async def run_retrieval(
     split: str | None = None,
     query: QueryForm = "text",
     rewriter: ChatModel | None = None,
+    chunking: ChunkingPolicy | None = None,
+    exclusively: Exclusively = without_locks,
     on_progress: OnProgress = ignore_progress,
 ) -> RetrievalResult:
     """Measure the search. `rewriter` is the chat model that rewrites, for `query="history"`.
@@ -92,7 +101,14 @@ async def run_retrieval(
     forms = await _query_forms(queries, query, rewriter)
     rankings: list[list[str]] = []
     search_seconds: list[float] = []
-    async with open_run_collection(dataset, store=store, embedder=embedder, on_progress=on_progress) as run:
+    async with open_run_collection(
+        dataset,
+        store=store,
+        embedder=embedder,
+        policy=chunking,
+        exclusively=exclusively,
+        on_progress=on_progress,
+    ) as run:
         for text in forms:
             vector = await embedder.embed_query(text)
             started = time.perf_counter()
@@ -113,6 +129,10 @@ async def run_retrieval(
         search_ms_p50=_percentile_ms(search_seconds, 0.50),
         search_ms_p95=_percentile_ms(search_seconds, 0.95),
         seconds=time.perf_counter() - began,
+        values={
+            name: dict(zip((each.id for each in queries), values, strict=True))
+            for name, values in figures.items()
+        },
     )
 
 
