@@ -58,6 +58,8 @@ class Answering:
             return "ignored", "written by a bot"
         if claim.deleted:
             return "cancelled", "deleted before it was answered"
+        if claim.attempts == 1 and await self._turns.get(turn_id_for(message)) is not None:
+            return "ignored", "its edit came first and was answered"
         if event.addressing == "thread" and not await self._turns.takes_part(message.thread):
             return "ignored", "in a thread that is not ours"
         target = ReplyTarget(
@@ -83,7 +85,12 @@ class Answering:
             return "ignored", "not a question of ours"
         if not self._adapters[message.thread.channel.platform].capabilities.edits:
             return "ignored", "the platform cannot change a reply"
-        target = ReplyTarget(thread=message.thread, question_message_id=message.id, asker=message.author)
+        target = ReplyTarget(
+            thread=message.thread,
+            question_message_id=message.id,
+            asker=message.author,
+            reply_handle=event.reply_handle,
+        )
         return await self._reply(claim, message, target, replaces=known is not None)
 
     async def _reply(
@@ -117,6 +124,9 @@ class Answering:
                     status = self._show_status_soon(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
                 await reply.finish(turn)
+                if reply.was_removed:
+                    await self._turns.forget_message(message.thread.channel, message.id)
+                    return "cancelled", "the reply was removed by somebody"
             except (LeaseLostError, asyncio.CancelledError):
                 # The heartbeat may learn of a deletion before we do, and cancels us then.
                 await self._take_back_if_deleted(message, reply)

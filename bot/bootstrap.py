@@ -314,7 +314,7 @@ async def open_application(
             stores.inbox,
             Answering(adapters, assistant, stores.turns, stores.outbox, tracer, metrics),
             Rating(stores.feedback, stores.turns, stores.outbox, tracer, metrics),
-            Forgetting(adapters, stores.turns),
+            Forgetting(adapters, stores.turns, stores.outbox, tracer),
             metrics,
             platforms=tuple(adapters),
             concurrency=settings.worker_concurrency,

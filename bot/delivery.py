@@ -7,7 +7,8 @@ platform is called; what an earlier attempt may have posted is looked for before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import count
 from uuid import UUID, uuid5
 
 import structlog
@@ -56,7 +57,8 @@ class Reply:
     """The visible reply to one turn, from the first life sign to the last part.
 
     `fresh` says that no earlier attempt can have posted anything; `replaces`, that a whole reply stands
-    there already and is to be changed in place.
+    there already and is to be changed in place. `was_removed`: somebody has deleted it, which is their
+    answer: nothing more is posted.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Reply:
         self._fresh = fresh
         self._replaces = replaces
         self._shown: list[str] = []
+        self.was_removed = False
         first = self._effect(Rendered(body={}), "answer", 0, state="sending")
         self._early = EarlyText(
             adapter,
@@ -111,9 +114,12 @@ class Reply:
         # A notice that follows a half-shown answer takes its place: the stream's effect stays the first.
         begun = self._early.planned or any(e.purpose == "answer" and e.part == 0 for e in earlier)
         first: Purpose = "answer" if begun else purpose
-        effects = await self._outbox.plan(self._claim, self._effects(rendered, purpose, first))
+        # A part that an earlier, shorter answer did without is gone; its number is not used again.
+        spent = {effect.part for effect in earlier if effect.state == "removed"} - {0}
+        effects = await self._outbox.plan(self._claim, self._effects(rendered, purpose, first, spent))
         for effect, body in zip(effects, rendered, strict=True):
-            await self._deliver(effect, body)
+            if not self.was_removed:
+                await self._deliver(effect, body)
         await self._remove_surplus(earlier, {effect.id for effect in effects})
 
     async def _finish_stream(self, rendered: Sequence[Rendered]) -> bool:
@@ -142,7 +148,10 @@ class Reply:
     # --- the messages -----------------------------------------------------------------------------
 
     async def _deliver(self, effect: Effect, rendered: Rendered) -> None:
-        if effect.state == "removed" or (effect.state == "sent" and not self._replaces):
+        if effect.state == "removed":
+            self.was_removed = True
+            return
+        if effect.state == "sent" and not self._replaces:
             return
         delivery = self._delivery(effect, rendered)
         is_first = effect.part == 0
@@ -164,6 +173,10 @@ class Reply:
                 await self._early.settle()
                 await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
                 return
+            except MessageGoneError:
+                await self._early.settle()
+                await self._leave_alone(effect)
+                return
             except AdapterError as error:
                 may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)
                 stream = None
@@ -183,26 +196,28 @@ class Reply:
             if not just_planned:
                 await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
             return await self._adapter.post(delivery)
-        try:
-            await self._adapter.edit(delivery, message_id)
-        except MessageGoneError:
-            # Somebody removed our message while it was being written: that is their answer.
-            log.info("reply_was_removed", part=delivery.part)
+        await self._adapter.edit(delivery, message_id)
         return message_id
+
+    async def _leave_alone(self, effect: Effect) -> None:
+        self.was_removed = True
+        await self._outbox.set_state(self._claim, effect.id, "removed")
+        log.info("reply_was_removed", part=effect.part)
 
     async def _remove_surplus(self, earlier: Sequence[Effect], current: set[UUID]) -> None:
         """A new answer may be shorter than the one it replaces."""
         for effect in earlier:
             if effect.id in current or effect.message_id is None or effect.state == "removed":
                 continue
+            # First the state: the platform tells us of the removal, and it must not look like somebody else's.
+            await self._outbox.set_state(self._claim, effect.id, "removed")
             try:
                 await self._adapter.delete(effect.channel, effect.message_id)
             except MessageGoneError:
-                pass
+                continue
             except AdapterError as error:
                 self._count(error)
-                continue
-            await self._outbox.set_state(self._claim, effect.id, "removed")
+                await self._outbox.set_state(self._claim, effect.id, "sent")
 
     async def _wait_or_give_up(self, error: AdapterError, attempt: int) -> None:
         self._count(error)
@@ -215,10 +230,13 @@ class Reply:
 
     # --- values -----------------------------------------------------------------------------------
 
-    def _effects(self, rendered: Sequence[Rendered], purpose: Purpose, first: Purpose) -> list[Effect]:
+    def _effects(
+        self, rendered: Sequence[Rendered], purpose: Purpose, first: Purpose, spent: Collection[int]
+    ) -> list[Effect]:
+        parts = (part for part in count() if part not in spent)
         return [
             self._effect(body, purpose if part else first, part, state="planned" if part else "sending")
-            for part, body in enumerate(rendered)
+            for part, body in zip(parts, rendered, strict=False)
         ]
 
     def _effect(self, rendered: Rendered, purpose: Purpose, part: int, *, state: str) -> Effect:

@@ -163,8 +163,9 @@ class Dispatcher:
         while True:
             try:
                 more = await self._rating.trace()
+                more = await self._forgetting.erase_traces() or more
             except StorageError as error:
-                log.warning("feedback_not_traced", error=type(error).__name__)
+                log.warning("traces_not_brought_up_to_date", error=type(error).__name__)
                 more = False
             if not more:
                 self._feedback_waits.clear()
@@ -205,7 +206,9 @@ class Dispatcher:
         if isinstance(event, MessageEdited):
             return await self._answering.take_edited(claim, event)
         if isinstance(event, MessageDeleted):
-            return await self._forgetting.take(event)
+            ended = await self._forgetting.take(claim, event)
+            self._feedback_waits.set()
+            return ended
         ended = await self._rating.take(claim, event)
         self._feedback_waits.set()
         return ended

@@ -3,44 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import UUID
 
 import structlog
 
-from bot.adapter import Adapter, ForbiddenError, MessageGoneError, UnauthorizedError
+from bot.adapter import (
+    Adapter,
+    Delivery,
+    ForbiddenError,
+    MessageGoneError,
+    Rendered,
+    ReplyTarget,
+    UnauthorizedError,
+)
 from bot.answering import Ended
-from core.messages import MessageDeleted
-from core.ports import TurnStore
+from bot.rating import TurnNotRecordedYetError
+from core.messages import Author, MessageDeleted, Thread
+from core.ports import Claim, Effect, Outbox, Tracer, TurnStore
+
+ATTEMPTS_TO_FIND_THE_TURN = 4
+TRACES_AT_ONCE = 100
+NOBODY = Author(id="")
 
 log = structlog.get_logger(__name__)
 
 
 class Forgetting:
-    """Erases what derives from a deleted question, and removes our reply to it."""
+    """Erases what derives from a deleted message: a question with our reply to it, or a reply of ours that
+    somebody removed, with its question's turn. What went to the tracing system is removed there too."""
 
-    def __init__(self, adapters: Mapping[str, Adapter], turns: TurnStore) -> None:
+    def __init__(
+        self, adapters: Mapping[str, Adapter], turns: TurnStore, outbox: Outbox, tracer: Tracer
+    ) -> None:
         self._adapters = adapters
         self._turns = turns
+        self._outbox = outbox
+        self._tracer = tracer
 
-    async def take(self, event: MessageDeleted) -> Ended:
-        """Erase first, then remove what is visible. Raises AdapterError when that is worth another try.
+    async def take(self, claim: Claim, event: MessageDeleted) -> Ended:
+        """Erase first, then remove what is visible. Raises AdapterError when that is worth another try, and
+        TurnNotRecordedYetError for a reply of ours whose turn may still appear.
 
         The erased record still knows the ids of our posts, so a repeated attempt removes what is left.
         """
-        effects = await self._turns.forget_message(event.channel, event.message_id)
-        adapter = self._adapters[event.channel.platform]
+        answered = await self._outbox.turn_of_message(event.channel, event.message_id)
+        question_id = event.message_id if answered is None else await self._question_of(claim, answered)
+        if question_id is None:
+            return "recorded", "a reply whose turn is gone already"
+        effects = await self._turns.forget_message(event.channel, question_id)
         removed = 0
-        if adapter.capabilities.deletes:
+        if self._adapters[event.channel.platform].capabilities.deletes:
             for effect in effects:
-                if effect.message_id is None:
-                    continue
-                try:
-                    await adapter.delete(event.channel, effect.message_id)
-                except MessageGoneError:
-                    continue
-                except (ForbiddenError, UnauthorizedError) as error:
-                    log.warning("reply_not_removed", error=type(error).__name__)
-                    continue
-                removed += 1
+                removed += await self._remove(claim, effect, question_id)
         if effects:
             log.info("message_forgotten", replies_removed=removed)
         return "recorded", f"{removed} replies removed"
+
+    async def erase_traces(self) -> bool:
+        """Have the tracing system remove what was erased here; what it cannot be told now it is told later.
+        True if more may wait."""
+        if not self._tracer.enabled:
+            return False
+        turn_ids = await self._turns.traces_to_forget(TRACES_AT_ONCE)
+        if not turn_ids or not await self._tracer.forget_turns(turn_ids):
+            return False
+        await self._turns.mark_traces_forgotten(turn_ids)
+        return len(turn_ids) == TRACES_AT_ONCE
+
+    async def _question_of(self, claim: Claim, turn_id: UUID) -> str | None:
+        """The message that a turn answers; None when the turn has been forgotten."""
+        turn = await self._turns.get(turn_id)
+        if turn is not None:
+            return turn.question_message_id
+        if claim.attempts < ATTEMPTS_TO_FIND_THE_TURN:
+            raise TurnNotRecordedYetError
+        return None
+
+    async def _remove(self, claim: Claim, effect: Effect, question_id: str) -> int:
+        adapter = self._adapters[effect.channel.platform]
+        message_id = effect.message_id or await self._find(adapter, effect, question_id)
+        if message_id is None:
+            return 0
+        try:
+            await adapter.delete(effect.channel, message_id)
+        except MessageGoneError:
+            return 0
+        except (ForbiddenError, UnauthorizedError) as error:
+            log.warning("reply_not_removed", error=type(error).__name__)
+            return 0
+        # The platform tells us of this removal too: then nobody need look for its turn.
+        await self._outbox.set_state(claim, effect.id, "removed", message_id)
+        return 1
+
+    async def _find(self, adapter: Adapter, effect: Effect, question_id: str) -> str | None:
+        """A post that was accepted by the platform just before its worker was cut off."""
+        thread = Thread(channel=effect.channel, id=effect.thread_id)
+        target = ReplyTarget(thread=thread, question_message_id=question_id, asker=NOBODY)
+        known = await self._outbox.message_ids(thread)
+        delivery = Delivery(
+            effect_id=effect.id,
+            turn_id=effect.turn_id,
+            # Only what is surely this effect: the next question of the thread may be being answered.
+            part=max(effect.part, 1),
+            target=target,
+            rendered=Rendered(body=effect.body or {}),
+            known_message_ids=frozenset(known),
+        )
+        try:
+            return await adapter.find_posted(delivery)
+        except (ForbiddenError, UnauthorizedError, MessageGoneError) as error:
+            log.warning("reply_not_looked_for", error=type(error).__name__)
+            return None

@@ -108,12 +108,14 @@ class MessagePosted(Frozen):
 
 
 class MessageEdited(Frozen):
-    """A message has a new text. `addressing` is judged on the new text; None: not for us."""
+    """A message has a new text. `addressing` is judged on the new text; None: not for us.
+    `reply_handle`: as in MessagePosted."""
 
     kind: Literal["message_edited"] = "message_edited"
     delivery_id: str
     message: Message
     addressing: Addressing | None = None
+    reply_handle: str | None = None
 
 
 class MessageDeleted(Frozen):

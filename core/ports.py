@@ -206,7 +206,7 @@ class TurnStore(Protocol):
         """Erase the turn that the message asked, and what derives from it: inbox event, answer,
         citations, feedback, the thread's summary if it covers the turn. Remembers the deletion, so
         that a message which arrives after its deletion is not answered. Returns the effects that
-        were visible, for their removal."""
+        are or may be visible, as they were, for their removal."""
         ...
 
     async def forget_author(self, platform: str, workspace: str, author: str) -> Forgotten:
@@ -225,6 +225,15 @@ class TurnStore(Protocol):
 
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
         """Whether the message was deleted, also when the deletion came first."""
+        ...
+
+    async def traces_to_forget(self, limit: int) -> list[UUID]:
+        """Erased turns whose traces are now to be removed from the tracing system, longest due first."""
+        ...
+
+    async def mark_traces_forgotten(self, turn_ids: Collection[UUID]) -> None:
+        """Their traces have been removed. Each comes up a second time after a while, for what another
+        process had still to send, and then no more."""
         ...
 
     def export(self) -> AsyncIterator[Turn]:
@@ -377,6 +386,11 @@ class Tracer(Protocol):
     async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
         """Send each as an idempotent score of its turn's trace (a withdrawn one is removed);
         returns those that arrived."""
+        ...
+
+    async def forget_turns(self, turn_ids: Collection[UUID]) -> bool:
+        """Remove the traces of these turns with their scores, also what is still queued here. Asking again
+        does no harm. False: not reached, to be asked again."""
         ...
 
     async def aclose(self, timeout_seconds: float) -> None:

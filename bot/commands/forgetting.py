@@ -28,6 +28,7 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
             forgotten = await _erase(stores.turns, kind, place)
             removed = await _remove_replies(stores, platform, forgotten.effects)
             uninstalled = kind == "workspace" and await _remove_installation(stores, place)
+            await _remove_traces(stores)
         return {
             "turns": forgotten.turns,
             "feedback": forgotten.feedback,
@@ -72,6 +73,24 @@ async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
 async def _remove_installation(stores: Stores, place: str) -> bool:
     """After the replies: removing them needs the token."""
     return await stores.installations.remove(*parse_place(place, "platform:workspace"))
+
+
+async def _remove_traces(stores: Stores) -> None:
+    """What went to Langfuse is removed there; what cannot be now, a serving process removes later."""
+    from bot.bootstrap import build_tracer
+    from bot.forgetting import Forgetting
+
+    tracer = build_tracer(stores.settings)
+    try:
+        forgetting = Forgetting({}, stores.turns, stores.outbox, tracer)
+        while await forgetting.erase_traces():
+            pass
+        if tracer.enabled and await stores.turns.traces_to_forget(1):
+            tell(
+                "traces are still to be removed from Langfuse: a running `threadlore serve` goes on with that."
+            )
+    finally:
+        await tracer.aclose(5.0)
 
 
 async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, ...]) -> int:

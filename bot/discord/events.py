@@ -120,6 +120,7 @@ def parse_edit(
         delivery_id=f"edit/{message.id}/{payload['edited_timestamp']}",
         message=message if addressing else message.model_copy(update={"text": ""}),
         addressing=addressing,
+        reply_handle=_reply_handle(payload, message.thread, self_id, roots or {}),
     )
 
 

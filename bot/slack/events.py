@@ -206,6 +206,7 @@ def _parse_edit(
         delivery_id=payload["event_id"],
         message=message_of(message, channel, author, bot),
         addressing=_addressing({**message, "channel": channel.id}, event.get("channel_type"), bot),
+        reply_handle=_team_of_author(message, channel.workspace),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 TURNS_WAITING = 1000
 TURNS_PER_BATCH = 50
+TURNS_REMEMBERED_AS_FORGOTTEN = 10_000
 GATHERING_SECONDS = 0.3
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -44,6 +45,9 @@ class NullTracer:
     async def deliver_feedback(self, feedback: Sequence[Feedback]) -> list[Feedback]:
         return []
 
+    async def forget_turns(self, turn_ids: Collection[UUID]) -> bool:
+        return True
+
     async def aclose(self, timeout_seconds: float) -> None:
         """Nothing to do."""
 
@@ -63,6 +67,7 @@ class LangfuseTracer:
         self._changed = threading.Condition()
         self._closing = False
         self._unfinished = 0
+        self._forgotten: OrderedDict[UUID, None] = OrderedDict()
         self.dropped = 0
         self._sender = threading.Thread(target=self._send_all, name="langfuse", daemon=True)
         self._sender.start()
@@ -79,6 +84,8 @@ class LangfuseTracer:
 
     def record_turn(self, turn: Turn) -> None:
         with self._changed:
+            if turn.id in self._forgotten:
+                return
             self._waiting.append(turn)
             self._drop_surplus()
             self._changed.notify()
@@ -104,6 +111,30 @@ class LangfuseTracer:
                 log.warning("feedback_refused", error=type(error).__name__, turn_id=str(item.turn_id))
             arrived.append(item)
         return arrived
+
+    async def forget_turns(self, turn_ids: Collection[UUID]) -> bool:
+        if not turn_ids:
+            return True
+        self._drop_forgotten(turn_ids)
+        try:
+            await self._exporter.client.async_api.trace.delete_multiple(
+                trace_ids=[trace_id_for(turn_id) for turn_id in turn_ids], request_options=_OPTIONS
+            )
+        except Exception as error:
+            if not _is_hopeless(error):
+                log.warning("traces_not_removed", error=type(error).__name__, left=len(turn_ids))
+                return False
+            # Would be refused for ever, and hold up what comes after it.
+            log.error("trace_removal_refused", error=type(error).__name__, turn_ids=list(map(str, turn_ids)))
+        return True
+
+    def _drop_forgotten(self, turn_ids: Collection[UUID]) -> None:
+        """What waits is not sent; what is under way just now is removed the next time."""
+        with self._changed:
+            self._forgotten.update(dict.fromkeys(turn_ids))
+            while len(self._forgotten) > TURNS_REMEMBERED_AS_FORGOTTEN:
+                self._forgotten.popitem(last=False)
+            self._waiting = deque(turn for turn in self._waiting if turn.id not in self._forgotten)
 
     async def aclose(self, timeout_seconds: float) -> None:
         """Send what waits, for at most that long; what is left then is lost, and counted."""
@@ -154,7 +185,7 @@ class LangfuseTracer:
 
     def _put_back(self, batch: list[Turn]) -> None:
         with self._changed:
-            self._waiting.extendleft(reversed(batch))
+            self._waiting.extendleft(turn for turn in reversed(batch) if turn.id not in self._forgotten)
             self._unfinished = 0
             self._drop_surplus()
 

@@ -171,6 +171,20 @@ class MessageTombstoneRow(Base):
     deleted_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
 
 
+class ForgottenTraceRow(Base):
+    """A turn that was erased here and whose trace is still to be removed elsewhere: its id, nothing else.
+
+    `due_at` is when to remove it (again); `forgotten_at` until it was removed once.
+    """
+
+    __tablename__ = "forgotten_traces"
+    __table_args__ = (Index("ix_forgotten_traces_due", "due_at"),)
+
+    turn_id: Mapped[UUID] = mapped_column(primary_key=True)
+    forgotten_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
+    due_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
+
+
 class FeedbackRow(Base):
     """One author's marks on one turn, and the rating that they add up to (core.feedback).
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, insert
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.storage.base import StorableText
@@ -31,6 +31,7 @@ from core.storage.inbox_statements import DONE, FLUSHED_LATER, PARKED, QUEUED, R
 from core.storage.tables import (
     INSTANT,
     FeedbackRow,
+    ForgottenTraceRow,
     InboxRow,
     MessageTombstoneRow,
     OutboxRow,
@@ -236,4 +237,27 @@ FORGET_SUMMARY = delete(ThreadSummaryRow).where(
     ThreadSummaryRow.through_position >= bindparam("forgotten_position", type_=BigInteger),
 )
 FORGET_FEEDBACK = delete(FeedbackRow).where(FeedbackRow.turn_id == _the_turn)
-EMPTY_OUTBOX = update(OutboxRow).where(OutboxRow.turn_id == _the_turn).values(body=None).returning(OutboxRow)
+EMPTY_OUTBOX = update(OutboxRow).where(OutboxRow.turn_id == _the_turn).values(body=None)
+
+# --- traces elsewhere ----------------------------------------------------------------------------
+
+_insert_trace = insert(ForgottenTraceRow).from_select(["turn_id"], select(_the_turn))
+REMEMBER_TRACE = _insert_trace.on_conflict_do_update(
+    index_elements=[ForgottenTraceRow.turn_id], set_={"forgotten_at": func.now(), "due_at": func.now()}
+)
+TRACES_DUE = (
+    select(ForgottenTraceRow.turn_id)
+    .where(ForgottenTraceRow.due_at <= func.now())
+    .order_by(ForgottenTraceRow.due_at)
+    .limit(bindparam("most", type_=BigInteger))
+)
+_these_traces = ForgottenTraceRow.turn_id == any_(bindparam("turn_ids", type_=ARRAY(Uuid)))
+DROP_TRACES = delete(ForgottenTraceRow).where(
+    _these_traces, ForgottenTraceRow.due_at > ForgottenTraceRow.forgotten_at
+)
+"""Those that have been removed twice."""
+LOOK_AGAIN = (
+    update(ForgottenTraceRow)
+    .where(_these_traces)
+    .values(due_at=func.clock_timestamp() + bindparam("again", type_=INTERVAL))
+)

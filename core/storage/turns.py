@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from core.storage import erasing
 from core.storage import turn_statements as sql
 from core.storage.database import Database
 from core.storage.fencing import fence_of
-from core.storage.outbox import columns_of, effect_of, key_of
+from core.storage.outbox import OF_TURN, columns_of, effect_of, key_of
 
 MAYBE_VISIBLE = ("sending", "ambiguous", "sent")
 
@@ -23,10 +24,11 @@ log = structlog.get_logger(__name__)
 
 
 class PostgresTurnStore:
-    """Implements core.ports.TurnStore."""
+    """Implements core.ports.TurnStore. `traces_again_seconds`: when removed traces are removed once more."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, traces_again_seconds: float = 600.0) -> None:
         self._database = database
+        self._traces_again = timedelta(seconds=traces_again_seconds)
 
     async def record(self, claim: Claim, turn: Turn) -> None:
         if not await self._database.run(sql.RECORD, {**fence_of(claim), **_columns_of(turn)}):
@@ -76,8 +78,10 @@ class PostgresTurnStore:
             erased = (await connection.execute(sql.FORGET_TURN, turn)).one_or_none()
             if erased is not None:
                 await connection.execute(sql.FORGET_SUMMARY, erased._asdict())
+                await connection.execute(sql.REMEMBER_TRACE, turn)
             await connection.execute(sql.FORGET_FEEDBACK, turn)
-            effects = [effect_of(row) for row in await connection.execute(sql.EMPTY_OUTBOX, turn)]
+            effects = [effect_of(row) for row in await connection.execute(OF_TURN, turn)]
+            await connection.execute(sql.EMPTY_OUTBOX, turn)
         log.info("message_forgotten", turn_id=str(turn_id), had_turn=erased is not None)
         return [effect for effect in effects if effect.state in MAYBE_VISIBLE]
 
@@ -105,6 +109,15 @@ class PostgresTurnStore:
         return Forgotten(
             turns=counts.turns, feedback=counts.feedback, events=counts.events, effects=tuple(effects)
         )
+
+    async def traces_to_forget(self, limit: int) -> list[UUID]:
+        return [row.turn_id for row in await self._database.run(sql.TRACES_DUE, {"most": limit})]
+
+    async def mark_traces_forgotten(self, turn_ids: Collection[UUID]) -> None:
+        these = {"turn_ids": list(turn_ids)}
+        async with self._database.transaction() as connection:
+            await connection.execute(sql.DROP_TRACES, these)
+            await connection.execute(sql.LOOK_AGAIN, {**these, "again": self._traces_again})
 
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
         return bool(await self._database.run(sql.IS_DELETED, {**key_of(channel), "of_message": message_id}))

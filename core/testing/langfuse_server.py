@@ -78,6 +78,7 @@ class LangfuseServer(LoopbackServer):
         add("POST", "/api/public/scores", self._guarded(self._take_scores))
         add("GET", "/api/public/v3/scores", self._guarded(self._give_scores))
         add("DELETE", "/api/public/scores/{id}", self._guarded(self._delete_score))
+        add("DELETE", "/api/public/traces", self._guarded(self._delete_traces))
         add("GET", "/api/public/projects", self._guarded(self._give_projects))
         add("GET", "/api/public/health", self._guarded(self._give_health))
 
@@ -148,6 +149,12 @@ class LangfuseServer(LoopbackServer):
         if self.scores.pop(request.match_info["id"], None) is None:
             return web.json_response({"message": "Score not found"}, status=404)
         return web.json_response({"message": "Score deletion accepted"}, status=202)
+
+    async def _delete_traces(self, request: web.Request) -> web.Response:
+        gone = set(json.loads(await request.read())["traceIds"])
+        self.observations = {key: item for key, item in self.observations.items() if key[0] not in gone}
+        self.scores = {id_: score for id_, score in self.scores.items() if score["traceId"] not in gone}
+        return web.json_response({"message": "Traces deleted successfully"})
 
     async def _give_projects(self, request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "loopback", "name": "loopback", "metadata": {}}]})

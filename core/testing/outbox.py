@@ -75,15 +75,11 @@ class InMemoryOutbox:
         return None
 
     def forget_turn(self, turn_id: UUID) -> list[Effect]:
-        """Empty the bodies of a turn's effects; returns those that are or may be visible."""
-        for effect in list(self.effects.values()):
-            if effect.turn_id == turn_id:
-                self.effects[effect.id] = effect.model_copy(update={"body": None})
-        return [
-            effect
-            for effect in self.effects.values()
-            if effect.turn_id == turn_id and effect.state in ("sending", "ambiguous", "sent")
-        ]
+        """Empty the bodies of a turn's effects; returns those that are or may be visible, as they were."""
+        effects = [effect for effect in self.effects.values() if effect.turn_id == turn_id]
+        for effect in effects:
+            self.effects[effect.id] = effect.model_copy(update={"body": None})
+        return [effect for effect in effects if effect.state in ("sending", "ambiguous", "sent")]
 
 
 def _names_same(one: Channel, other: Channel) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from core.messages import Feedback, Turn
@@ -41,6 +41,13 @@ class RecordingTracer:
             else:
                 self.scores[key] = item
         return list(feedback)
+
+    async def forget_turns(self, turn_ids: Collection[UUID]) -> bool:
+        if not self.reachable:
+            return False
+        self.turns = [turn for turn in self.turns if turn.id not in turn_ids]
+        self.scores = {key: item for key, item in self.scores.items() if key[0] not in turn_ids}
+        return True
 
     async def aclose(self, timeout_seconds: float) -> None:
         self.closed = True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,6 +44,8 @@ class InMemoryTurnStore:
         outbox: InMemoryOutbox,
         feedback: InMemoryFeedbackStore,
         positions: InMemoryChannelPositions | None = None,
+        *,
+        traces_again_seconds: float = 600.0,
     ) -> None:
         self._inbox = inbox
         self._outbox = outbox
@@ -51,6 +54,8 @@ class InMemoryTurnStore:
         self._turns: dict[UUID, tuple[int, Turn]] = {}
         self._summaries: dict[Key, Summary] = {}
         self._recorded = 0
+        self._traces_again_seconds = traces_again_seconds
+        self._traces: dict[UUID, tuple[float, bool]] = {}
 
     async def record(self, claim: Claim, turn: Turn) -> None:
         self._inbox.require_held(claim)
@@ -103,6 +108,7 @@ class InMemoryTurnStore:
         self._inbox.cancel(channel, message_id)
         position, turn = self._turns.pop(turn_id, (0, None))
         if turn is not None:
+            self._traces[turn_id] = (time.monotonic(), True)
             summary = self._summaries.get(turn.thread.key)
             if summary is not None and summary.through >= position:
                 del self._summaries[turn.thread.key]
@@ -169,6 +175,16 @@ class InMemoryTurnStore:
         return Forgotten(
             turns=len(turns), feedback=len(ratings | rated), events=len(items), effects=tuple(effects)
         )
+
+    async def traces_to_forget(self, limit: int) -> list[UUID]:
+        due = sorted((due, turn_id) for turn_id, (due, _) in self._traces.items() if due <= time.monotonic())
+        return [turn_id for _, turn_id in due[:limit]]
+
+    async def mark_traces_forgotten(self, turn_ids: Collection[UUID]) -> None:
+        for turn_id in turn_ids:
+            _, is_first = self._traces.pop(turn_id, (0.0, False))
+            if is_first:
+                self._traces[turn_id] = (time.monotonic() + self._traces_again_seconds, False)
 
     async def is_deleted(self, channel: Channel, message_id: str) -> bool:
         return self._feedback.is_forgotten(turn_id_of(channel, message_id))

@@ -19,12 +19,14 @@ from core.testing.positions import InMemoryChannelPositions
 from core.testing.turns import InMemoryTurnStore
 from tests.contracts.roads import Road
 
+TRACES_AGAIN_SECONDS = 0.2
+
 
 @pytest.fixture
 def memory_road() -> Road:
     inbox, feedback, positions = InMemoryInbox(), InMemoryFeedbackStore(), InMemoryChannelPositions()
     outbox = InMemoryOutbox(inbox)
-    turns = InMemoryTurnStore(inbox, outbox, feedback, positions)
+    turns = InMemoryTurnStore(inbox, outbox, feedback, positions, traces_again_seconds=TRACES_AGAIN_SECONDS)
     return Road(inbox, outbox, turns, feedback, positions)
 
 
@@ -34,7 +36,7 @@ async def postgres_road(database: Database) -> AsyncIterator[Road]:
     yield Road(
         inbox,
         PostgresOutbox(database),
-        PostgresTurnStore(database),
+        PostgresTurnStore(database, traces_again_seconds=TRACES_AGAIN_SECONDS),
         PostgresFeedbackStore(database),
         PostgresChannelPositions(database),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from core.errors import LeaseLostError
@@ -139,3 +141,29 @@ async def test_a_collection_that_nobody_else_may_read_goes_with_its_workspace(da
     await turns.forget_workspace("slack", "W1")
     left = {source.collection for source in await knowledge.sources()}
     assert left == {"shared", "everyone's", "another's"}
+
+
+async def test_the_trace_of_an_erased_turn_is_to_be_removed_twice_and_then_no_more(road: Road) -> None:
+    mine, theirs = await answer(road, say(ALICE)), await answer(road, say(BOB))
+    assert await road.turns.traces_to_forget(10) == []
+    await road.turns.forget_message(mine.thread.channel, mine.question_message_id)
+    await road.turns.forget_message(mine.thread.channel, "never-asked")
+    assert await road.turns.traces_to_forget(10) == [mine.id], "until it is said to be done"
+    await road.turns.mark_traces_forgotten([mine.id])
+    async with asyncio.timeout(5):
+        while not await road.turns.traces_to_forget(10):  # noqa: ASYNC110 - the stores tell nobody
+            await asyncio.sleep(0.02)
+    await road.turns.mark_traces_forgotten([mine.id, theirs.id])
+    await asyncio.sleep(0.3)
+    assert await road.turns.traces_to_forget(10) == []
+
+
+async def test_what_was_visible_of_a_forgotten_turn_is_returned_as_it_was(road: Road) -> None:
+    turn = await answer(road, say(ALICE))
+    (effect,) = await road.turns.forget_message(turn.thread.channel, turn.question_message_id)
+    assert (effect.message_id, effect.body) == (
+        f"posted-{turn.question_message_id}",
+        {"text": "At the front desk."},
+    )
+    (stored,) = await road.outbox.of_turn(turn.id)
+    assert stored.body is None

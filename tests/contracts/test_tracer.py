@@ -164,6 +164,45 @@ async def test_feedback_that_did_not_arrive_is_not_reported_and_arrives_later(su
     assert len(subject.scores()) == 1
 
 
+async def test_a_forgotten_turn_is_gone_with_its_scores_and_the_others_stay(subject: Subject) -> None:
+    gone, stays = make_turn("CANARY?"), make_turn()
+    for turn in (gone, stays):
+        subject.tracer.record_turn(turn)
+    await subject.trace_ids(2)
+    await subject.tracer.deliver_feedback([make_feedback(gone.id), make_feedback(stays.id)])
+    assert await subject.tracer.forget_turns([gone.id])
+    assert await subject.trace_ids(1) == {stays.trace_id}
+    assert set(subject.scores()) == {stays.trace_id}
+    assert await subject.tracer.forget_turns([gone.id]), "twice does no harm"
+
+
+async def test_what_could_not_be_forgotten_is_said_and_forgotten_later(subject: Subject) -> None:
+    turn = make_turn()
+    subject.tracer.record_turn(turn)
+    await subject.trace_ids(1)
+    subject.break_it()
+    assert not await subject.tracer.forget_turns([turn.id])
+    subject.heal()
+    assert await subject.tracer.forget_turns([turn.id])
+    assert await subject.trace_ids(0) == set()
+
+
+async def test_a_turn_that_is_forgotten_before_it_was_sent_is_never_sent() -> None:
+    async with LangfuseServer() as server:
+        subject = LangfuseSubject(server)
+        subject.break_it()
+        gone = make_turn("CANARY?")
+        subject.tracer.record_turn(gone)
+        await server.wait_for(lambda: bool(server.requests))
+        await subject.tracer.forget_turns([gone.id])
+        subject.heal()
+        stays = make_turn()
+        subject.tracer.record_turn(stays)
+        assert await subject.trace_ids(1) == {stays.trace_id}
+        await subject.tracer.aclose(5)
+        assert not any(b"CANARY?" in body for body in server.bodies)
+
+
 async def test_closing_is_bounded(subject: Subject) -> None:
     if isinstance(subject, LangfuseSubject):
         subject.server.delay_seconds = 30

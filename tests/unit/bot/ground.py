@@ -86,7 +86,7 @@ class Ground:
                 patience=self.patience,
             ),
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
-            Forgetting(adapters, self.turns),
+            Forgetting(adapters, self.turns, self.outbox, self.tracer),
             self.metrics,
             platforms=["memory"],
             concurrency=self.concurrency,

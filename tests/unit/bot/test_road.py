@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.adapter import Capabilities, ForbiddenError, MessageGoneError, RateLimitedError, UnavailableError
+from bot.adapter import (
+    Capabilities,
+    Delivery,
+    ForbiddenError,
+    MessageGoneError,
+    RateLimitedError,
+    Rendered,
+    ReplyTarget,
+    UnavailableError,
+)
 from bot.early_text import LONGEST_PLAN_SECONDS, USUAL_PATIENCE, Patience
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
@@ -19,6 +28,7 @@ from core.testing.making import (
     make_author,
     make_deleted,
     make_edited,
+    make_effect,
     make_given,
     make_posted,
     make_withdrawn,
@@ -144,13 +154,14 @@ async def test_a_place_that_may_not_be_written_to_ends_as_failed_without_another
     assert ground.adapter.calls.count("post") == 1
 
 
-async def test_a_reply_that_somebody_removed_while_it_was_written_is_left_alone() -> None:
-    ground = Ground()
+async def test_a_reply_that_somebody_removed_while_it_was_written_is_left_alone_and_forgotten() -> None:
+    ground, message = Ground(), ask_message()
     ground.adapter.fail_next("close", MessageGoneError("gone"))
-    ground.adapter.fail_next("edit", MessageGoneError("gone"))
     async with ground.running():
-        await ground.ask()
+        await ground.adapter.say(make_posted(message))
+        await ground.until_done()
     assert ground.adapter.calls.count("post") == 0
+    assert await ground.turns.get(turn_id_for(message)) is None
 
 
 async def test_when_the_model_fails_a_plain_notice_takes_the_place_of_the_half_shown_answer() -> None:
@@ -260,6 +271,89 @@ async def test_a_deleted_question_takes_its_answer_with_it() -> None:
         await ground.until_done(2)
     assert ground.adapter.texts() == []
     assert await ground.turns.get(turn_id_for(message)) is None
+
+
+async def test_an_answer_that_grows_shrinks_and_grows_again_is_whole_each_time() -> None:
+    long = "Badges are handed out at the front desk [1]. " * 20
+    ground = Ground(
+        adapter=InMemoryAdapter("memory", limit=300), model=FakeChatModel(long.strip(), ANSWER, long.strip())
+    )
+    message = ask_message()
+    async with ground.running():
+        await ground.ask(message)
+        for n, text in enumerate(("Badge?", "Badge, please?"), start=2):
+            await ground.adapter.say(make_edited(message.model_copy(update={"text": text})))
+            await ground.until_done(n)
+    turn = await ground.turns.get(turn_id_for(message))
+    assert turn is not None
+    assert "".join(ground.adapter.texts()) == turn.answer.text
+    assert len(ground.adapter.texts()) > 1
+
+
+async def test_a_reply_that_somebody_removes_is_forgotten_and_no_edit_brings_it_back() -> None:
+    ground, message = Ground(), ask_message()
+    async with ground.running():
+        turn = await ground.ask(message)
+        await ground.until(lambda: ground.tracer.turns)
+        del ground.adapter.visible["m1"]
+        await ground.adapter.say(make_deleted(message.model_copy(update={"id": "m1"})))
+        await ground.until_done(2)
+        await ground.adapter.say(make_edited(message.model_copy(update={"text": "Badge?"})))
+        await ground.until_done(3)
+        await ground.until(lambda: not ground.tracer.turns)
+    assert ground.adapter.texts() == []
+    assert await ground.turns.get(turn.id) is None
+    assert ground.ends()[2] == "cancelled"
+
+
+async def test_the_trace_and_scores_of_a_deleted_question_are_removed_also_when_nobody_listens_at_first() -> (
+    None
+):
+    ground, message = Ground(), ask_message()
+    async with ground.running():
+        turn = await ground.ask(message)
+        up = make_given(1).model_copy(update={"channel": turn.thread.channel, "message_id": "m1"})
+        await ground.adapter.say(up)
+        await ground.until(lambda: ground.tracer.scores)
+        ground.tracer.reachable = False
+        await ground.adapter.say(make_deleted(message))
+        await ground.until_done(3)
+        assert ground.tracer.turns
+    ground.tracer.reachable = True
+    async with ground.running():
+        await ground.until(lambda: not ground.tracer.turns and not ground.tracer.scores)
+
+
+async def test_a_post_that_nobody_noted_goes_with_its_deleted_question() -> None:
+    """The worker is cut off between the platform's yes and the record of it."""
+    ground, message = Ground(adapter=InMemoryAdapter("memory", Capabilities(deletes=True))), ask_message()
+    await ground.inbox.put(make_posted(message))
+    (claim,) = await ground.inbox.claim(platforms=["memory"], limit=1, lease_seconds=30)
+    effect = make_effect(message, state="sending")
+    await ground.outbox.plan(claim, [effect])
+    target = ReplyTarget(thread=message.thread, question_message_id=message.id, asker=message.author)
+    rendered = Rendered(body={"text": ANSWER})
+    await ground.adapter.post(
+        Delivery(effect_id=effect.id, turn_id=effect.turn_id, part=0, target=target, rendered=rendered)
+    )
+    async with ground.running():
+        await ground.adapter.say(make_deleted(message))
+        await ground.until(lambda: not ground.adapter.visible)
+
+
+async def test_a_question_whose_edit_came_first_is_answered_once() -> None:
+    ground, message = Ground(), ask_message("Where?")
+    edited = message.model_copy(update={"text": "Where do I get a badge?"})
+    async with ground.running():
+        await ground.adapter.say(make_edited(edited))
+        await ground.until_done(1)
+        await ground.adapter.say(make_posted(message))
+        await ground.until_done(2)
+    assert ground.adapter.texts() == [ANSWER]
+    assert ground.ends() == ["answered", "ignored"]
+    turn = await ground.turns.get(turn_id_for(message))
+    assert turn is not None
+    assert turn.question == edited.text
 
 
 async def test_a_deletion_that_comes_first_wins() -> None:

@@ -264,6 +264,14 @@ def test_an_edit_brings_the_new_text_and_a_delivery_of_its_own() -> None:
     assert event.delivery_id == "edit/1300000000000000009/2026-11-22T10:01:00+00:00"
 
 
+def test_the_answer_to_an_edit_refers_to_what_the_first_answer_referred_to() -> None:
+    changed = {**reply_to(our_answer()), "edited_timestamp": "2026-11-22T10:01:00+00:00"}
+    event = parse_edit(changed, PUBLIC, BOT, {QUESTION: "42"})
+    assert event is not None
+    assert event.message.thread.id == "42"
+    assert parse_reply_reference(event.reply_handle) == QUESTION
+
+
 def test_a_link_preview_is_no_edit() -> None:
     assert parse_edit(payload(embeds=[{"type": "link"}]), PUBLIC, BOT) is None
     assert (

@@ -176,6 +176,12 @@ def test_an_edit_is_judged_by_its_new_text(text: str, fields: dict[str, str], ad
     assert event.message.text == "what?"
 
 
+def test_the_answer_to_an_edit_in_a_shared_channel_names_the_team_of_its_reader() -> None:
+    event = edited("before", "<@U0BOT> what?", user_team="T7")
+    assert isinstance(event, MessageEdited)
+    assert event.reply_handle == "T7"
+
+
 def test_a_link_preview_of_slack_is_no_edit() -> None:
     assert edited("see https://x.example", "see https://x.example", attachments=[{"id": 1}]) is None
 
