@@ -158,7 +158,8 @@ class Reply:
         stream = self._early.take_stream() if is_first else None
         may_be_posted = effect.state == "sending" and (not self._fresh or (is_first and self._early.failed))
         message_id = effect.message_id or (self._early.message_id if is_first else None)
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt, waited_seconds = 1, 0.0
+        while True:
             try:
                 if stream is not None:
                     message_id = await stream.close(rendered)
@@ -182,7 +183,8 @@ class Reply:
                 stream = None
                 if is_first:
                     message_id = message_id or self._early.message_id
-                await self._wait_or_give_up(error, attempt)
+                waited_seconds += await self._wait_or_give_up(error, attempt, waited_seconds)
+                attempt += not isinstance(error, RateLimitedError)
 
     async def _post_once(
         self, delivery: Delivery, message_id: str | None, may_be_posted: bool, just_planned: bool
@@ -219,14 +221,19 @@ class Reply:
                 self._count(error)
                 await self._outbox.set_state(self._claim, effect.id, "sent")
 
-    async def _wait_or_give_up(self, error: AdapterError, attempt: int) -> None:
+    async def _wait_or_give_up(self, error: AdapterError, attempt: int, waited_seconds: float) -> float:
+        """Returns the seconds that it waited. To be asked for patience is no failed attempt."""
         self._count(error)
         if isinstance(error, ForbiddenError | UnauthorizedError):
             raise DeliveryRefusedError(type(error).__name__) from error
-        wait = error.retry_after_seconds if isinstance(error, RateLimitedError) else 0.5 * 2**attempt
-        if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
+        is_last = attempt == ATTEMPTS
+        wait: float = 0.5 * 2**attempt
+        if isinstance(error, RateLimitedError):
+            is_last, wait = False, error.retry_after_seconds
+        if is_last or waited_seconds + wait > LONGEST_WAIT_SECONDS:
             raise DeliveryPostponedError(type(error).__name__, after_seconds=wait) from error
         await asyncio.sleep(wait)
+        return wait
 
     # --- values -----------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from bot.adapter import (
 )
 from bot.feedback_emoji import parse_emoji_ratings
 from bot.metrics import Metrics
+from bot.pacing import SendBudget
 from bot.slack import history, posting, render
 from bot.slack.api import OneToken, SlackApi
 from bot.slack.catching_up import Coordination
@@ -65,6 +66,7 @@ class SlackAdapter:
         *,
         socket_times: SocketTimes | None = None,
         catch_up: CatchUpLimits | None = None,
+        budget: SendBudget | None = None,
     ) -> None:
         self._settings = settings
         self._installed: Installations | None = None
@@ -78,11 +80,11 @@ class SlackAdapter:
                 raise ValueError("several workspaces need a store of installations")
             self._installed = tokens = Installations(installations, self._build_rotation(coordination))
             authorize = InstalledAuthorize(tokens)
-            self._api = SlackApi(settings.slack_api_url, tokens)
+            self._api = SlackApi(settings.slack_api_url, tokens, budget)
         else:
             self._one_token = OneToken(settings.secret("slack_bot_token"))
             authorize = _OneWorkspace(self)
-            self._api = SlackApi(settings.slack_api_url, self._one_token)
+            self._api = SlackApi(settings.slack_api_url, self._one_token, budget)
         ratings = parse_emoji_ratings(settings.feedback_emoji)
         self._receiver = SlackReceiver(
             self._api, authorize, ratings, self._forget_token, socket_times or SocketTimes()
@@ -174,6 +176,8 @@ class SlackAdapter:
         return render.render_notice(text)
 
     async def post(self, delivery: Delivery) -> str:
+        method = "chat.postEphemeral" if delivery.target.only_author_sees else "chat.postMessage"
+        await self._api.turn(delivery.target.thread.channel, method)
         return await posting.post_message(self._api, delivery, delivery.rendered)
 
     def open_stream(self, delivery: Delivery, on_posted: OnPosted) -> ReplyStream:
@@ -184,9 +188,11 @@ class SlackAdapter:
         return await history.find_posted(self._api, bot, delivery)
 
     async def edit(self, delivery: Delivery, message_id: str) -> None:
+        await self._api.turn(delivery.target.thread.channel, "chat.update")
         await posting.update_message(self._api, delivery, delivery.rendered, message_id)
 
     async def delete(self, channel: Channel, message_id: str) -> None:
+        await self._api.turn(channel, "chat.delete")
         await posting.delete_message(self._api, channel, message_id)
 
     async def show_status(self, target: ReplyTarget, text: str) -> None:

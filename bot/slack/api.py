@@ -11,11 +11,14 @@ import structlog
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapter import UnauthorizedError
+from bot.adapter import RateLimitedError, UnauthorizedError
+from bot.pacing import SendBudget
 from bot.slack.errors import TokenRevokedError, translate_error
+from core.messages import Channel
 
 CALL_TIMEOUT_SECONDS = 15.0
 _CONNECTIONS = 100
+_COUNTED_BY_CHANNEL = frozenset({"chat.postMessage", "chat.postEphemeral"})
 
 Answer = Mapping[str, Any]
 
@@ -61,8 +64,9 @@ class OneToken:
 class SlackApi:
     """Calls by method name. The session opens with the first call and belongs to the running loop."""
 
-    def __init__(self, base_url: str, tokens: Tokens) -> None:
+    def __init__(self, base_url: str, tokens: Tokens, budget: SendBudget | None = None) -> None:
         self.base_url = base_url
+        self._budget = budget or SendBudget()
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[str, AsyncWebClient] = {}
@@ -91,8 +95,21 @@ class SlackApi:
         )
 
     async def post(self, workspace: str, method: str, body: Mapping[str, object]) -> Answer:
-        """A method that takes JSON. Raises AdapterError."""
-        return await self._call(workspace, method, {"json": dict(body)})
+        """A method that takes JSON, at once. Raises AdapterError."""
+        try:
+            return await self._call(workspace, method, {"json": dict(body)})
+        except RateLimitedError as error:
+            for place in _places(workspace, str(body.get("channel")), method):
+                self._budget.note_refusal(place, error.retry_after_seconds)
+            raise
+
+    async def turn(self, channel: Channel, method: str) -> None:
+        """Wait until the method may be called in the channel: before every call that must be made."""
+        await self._budget.turn(*_places(channel.workspace, channel.id, method))
+
+    def seconds_until_free(self, channel: Channel, method: str) -> float:
+        """0: it may be called now. Otherwise when to ask again: before every call that can be left out."""
+        return self._budget.seconds_until_free(*_places(channel.workspace, channel.id, method))
 
     async def read(self, workspace: str, method: str, **arguments: str | int) -> Answer:
         """A method that takes a form, as those that read do. Raises AdapterError."""
@@ -121,3 +138,11 @@ class SlackApi:
         if self._session is not None:
             await self._session.close()
         self._clients.clear()
+
+
+def _places(workspace: str, channel: str, method: str) -> tuple[tuple[str, str], ...]:
+    """What a refusal is about. Slack counts posts by channel and every other method by workspace; a channel
+    in which one call was refused is left alone by all."""
+    if method in _COUNTED_BY_CHANNEL:
+        return ((workspace, channel),)
+    return ((workspace, channel), (workspace, method))

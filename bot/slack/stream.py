@@ -24,12 +24,17 @@ from bot.slack.api import SlackApi
 from bot.slack.posting import post_message, update_message
 from bot.slack.render import metadata_of, render_partial, safe_partial, tail_of, text_of
 
-APPEND_INTERVAL_SECONDS = 0.7
+APPEND_INTERVAL_SECONDS = 1.0
 EDIT_INTERVAL_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
 Phase = Literal["unposted", "streaming", "editing"]
+_LAST_CALL: dict[Phase, str] = {
+    "unposted": "chat.postMessage",
+    "streaming": "chat.stopStream",
+    "editing": "chat.update",
+}
 
 
 class SlackStream:
@@ -70,6 +75,8 @@ class SlackStream:
         if self._work is not None:
             await asyncio.wait({self._work})
             self._raise_failure()
+        # Outside of what is shielded: who is cancelled while waiting for a turn has sent nothing.
+        await self._api.turn(self._channel, _LAST_CALL[self._phase])
         await asyncio.shield(asyncio.ensure_future(self._finish(rendered)))
         return self._ts
 
@@ -108,7 +115,7 @@ class SlackStream:
 
     async def _show_latest(self) -> None:
         shown = safe_partial(self._latest)
-        if not shown.strip() or shown == self._shown:
+        if not shown.strip() or shown == self._shown or not self._takes_turn(shown):
             return
         if self._phase == "unposted":
             await self._post_first(shown)
@@ -119,12 +126,29 @@ class SlackStream:
             else:
                 await self._replace(shown)
         except RateLimitedError as error:
-            self._not_before = self._now() + error.retry_after_seconds
+            self._wait(error.retry_after_seconds)
         except AdapterError as error:
             # What stands there stays; `close` shows the whole text, by an edit.
             self._phase = "editing"
             self._not_before = self._now() + EDIT_INTERVAL_SECONDS
             log.info("slack_stream_broke_off", error=str(error))
+
+    def _takes_turn(self, shown: str) -> bool:
+        """False: others come first, or Slack asks for patience; the newest text is shown when it may be."""
+        wait = self._api.seconds_until_free(self._channel, self._next_call(shown))
+        if wait > 0:
+            self._wait(wait)
+        return wait <= 0
+
+    def _next_call(self, shown: str) -> str:
+        if self._phase == "unposted":
+            return "chat.startStream" if self._native else "chat.postMessage"
+        continues = self._phase == "streaming" and shown.startswith(self._shown)
+        return "chat.appendStream" if continues else "chat.update"
+
+    def _wait(self, seconds: float) -> None:
+        self._not_before = self._now() + seconds
+        self._show_later()
 
     async def _post_first(self, shown: str) -> None:
         try:
@@ -134,7 +158,7 @@ class SlackStream:
                 self._ts = await post_message(self._api, self._delivery, render_partial(shown))
                 self._phase, interval = "editing", EDIT_INTERVAL_SECONDS
         except RateLimitedError as error:
-            self._not_before = self._now() + error.retry_after_seconds
+            self._wait(error.retry_after_seconds)
             return
         self._shown = shown
         self._not_before = self._now() + interval
@@ -152,7 +176,7 @@ class SlackStream:
         }
         try:
             answer = await self._call("chat.startStream", body)
-        except (UnavailableError, UnauthorizedError):
+        except (UnavailableError, UnauthorizedError, RateLimitedError):
             raise
         except AdapterError as error:
             self._native = False
@@ -193,6 +217,8 @@ class SlackStream:
         if self._phase == "streaming" and text.startswith(self._shown):
             try:
                 await self._stop(text[len(self._shown) :], rendered)
+            except RateLimitedError:
+                raise  # patience, not another call
             except AdapterError as error:
                 log.info("slack_stream_broke_off", error=str(error))
                 self._phase = "editing"

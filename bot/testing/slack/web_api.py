@@ -37,7 +37,7 @@ class WebApi:
         self.installing = Installing(self.workspaces)
         self.socket_url: Callable[[], str] = lambda: ""
         self.stream_seconds = limits.STREAM_SECONDS
-        self.one_message_a_second = False
+        self.seconds_between_messages = 0.0
         self.reading_limit: limits.ReadingLimit | None = None
         self._announce = announce
         self._methods: dict[str, Callable[[Workspace, Json], Json]] = {
@@ -146,8 +146,9 @@ class WebApi:
         return {"channel": channel.id, "ts": message.ts, "message": message.payload()}
 
     def _keep(self, channel: SlackChannel, message: SlackMessage) -> None:
-        if self.one_message_a_second and time.monotonic() - channel.posted_at < 1.0:
-            raise ApiError("ratelimited")
+        wait = channel.posted_at + self.seconds_between_messages - time.monotonic()
+        if self.seconds_between_messages and wait > 0:
+            raise ApiError("ratelimited", wait)
         channel.posted_at = time.monotonic()
         channel.keep(message)
         if message.only_for is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from bot.adapter import Adapter
 from bot.answering import Answering
 from bot.dispatcher import Dispatcher
 from bot.early_text import Patience
@@ -45,7 +46,8 @@ AT_ONCE = Patience(status=0.0, first_text=0.0)
 
 @dataclass
 class Ground:
-    """Everything of one run; change the adapter, the model or the timing before `running`."""
+    """Everything of one run; change the adapter, the model or the timing before `running`. `others`:
+    further adapters, by platform."""
 
     adapter: InMemoryAdapter = field(default_factory=lambda: InMemoryAdapter("memory"))
     model: FakeChatModel = field(default_factory=lambda: FakeChatModel(reply=lambda request: ANSWER))
@@ -53,6 +55,7 @@ class Ground:
     turn_timeout_seconds: float = 5.0
     concurrency: int = 8
     patience: Patience = AT_ONCE
+    others: dict[str, Adapter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.feedback, self.tracer, self.metrics = InMemoryFeedbackStore(), RecordingTracer(), Metrics()
@@ -64,6 +67,11 @@ class Ground:
         self.outbox = InMemoryOutbox(inbox)
         self.turns = InMemoryTurnStore(inbox, self.outbox, self.feedback)
 
+    @property
+    def adapters(self) -> dict[str, Adapter]:
+        """The platform in memory, and the `others`."""
+        return {"memory": self.adapter, **self.others}
+
     def make_dispatcher(self) -> Dispatcher:
         assistant = Assistant(
             build_graph(),
@@ -73,7 +81,7 @@ class Ground:
             turn_timeout_seconds=self.turn_timeout_seconds,
             max_question_characters=12_000,
         )
-        adapters = {"memory": self.adapter}
+        adapters = self.adapters
         return Dispatcher(
             self.inbox,
             Answering(
@@ -88,7 +96,7 @@ class Ground:
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
             Forgetting(adapters, self.turns, self.outbox, self.tracer),
             self.metrics,
-            platforms=["memory"],
+            platforms=list(adapters),
             concurrency=self.concurrency,
             lease_seconds=self.lease_seconds,
             poll_seconds=0.05,
@@ -98,7 +106,8 @@ class Ground:
     async def running(self) -> AsyncIterator[Dispatcher]:
         """A worker at work."""
         dispatcher = self.make_dispatcher()
-        await self.adapter.start(self.inbox.put)
+        for adapter in self.adapters.values():
+            await adapter.start(self.inbox.put)
         dispatcher.start()
         try:
             yield dispatcher
