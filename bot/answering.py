@@ -17,7 +17,8 @@ from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
 from core.logs import bind
 from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
-from core.ports import Claim, InboxEnd, Outbox, Tracer, TurnStore
+from core.ports import Claim, InboxEnd, Outbox, TurnStore
+from core.traces import Tracer
 
 EARLIER_MESSAGES = 20
 """How much of a thread is read when we are summoned into the middle of it."""

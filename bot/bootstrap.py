@@ -15,8 +15,9 @@ from bot.adapter import Adapter
 from core.errors import SettingsError
 from core.logs import configure_logs
 from core.messages import Thread
-from core.ports import ChatModel, Embedder, FeedbackStore, Inbox, KnowledgeStore, Outbox, Tracer, TurnStore
+from core.ports import ChatModel, Embedder, FeedbackStore, Inbox, KnowledgeStore, Outbox, TurnStore
 from core.settings import CoreSettings, read_settings
+from core.traces import Tracer
 
 if TYPE_CHECKING:
     from bot.dispatcher import Dispatcher

@@ -19,7 +19,8 @@ from bot.adapter import (
 from bot.answering import Ended
 from bot.rating import TurnNotRecordedYetError
 from core.messages import Author, MessageDeleted, Thread
-from core.ports import Claim, Effect, Outbox, Tracer, TurnStore
+from core.ports import Claim, Effect, Outbox, TurnStore
+from core.traces import Tracer
 
 ATTEMPTS_TO_FIND_THE_TURN = 4
 TRACES_AT_ONCE = 100

@@ -9,7 +9,8 @@ import structlog
 from bot.answering import Ended
 from bot.metrics import Metrics
 from core.messages import FeedbackGiven, FeedbackWithdrawn
-from core.ports import Claim, FeedbackStore, Outbox, Tracer, TurnStore
+from core.ports import Claim, FeedbackStore, Outbox, TurnStore
+from core.traces import Tracer
 
 ATTEMPTS_TO_FIND_THE_TURN = 4
 SECONDS_BETWEEN_ATTEMPTS = 3.0

@@ -33,7 +33,7 @@ QUIET_LOGGERS = ("langfuse", "opentelemetry.exporter.otlp.proto.http", "opentele
 
 
 class NullTracer:
-    """Implements core.ports.Tracer where no tracing system is set: the turn's own record is the trace."""
+    """Implements core.traces.Tracer where no tracing system is set: the turn's own record is the trace."""
 
     @property
     def enabled(self) -> bool:
@@ -53,7 +53,7 @@ class NullTracer:
 
 
 class LangfuseTracer:
-    """Implements core.ports.Tracer. Turns wait in memory, at most 1,000, the oldest dropped first;
+    """Implements core.traces.Tracer. Turns wait in memory, at most 1,000, the oldest dropped first;
     a thread sends them and keeps those that did not arrive. `dropped` counts what was given up.
     """
 

@@ -9,7 +9,7 @@ from core.messages import Feedback, Turn
 
 
 class RecordingTracer:
-    """Implements core.ports.Tracer. `turns` as recorded; `scores` as they stand, by turn and author.
+    """Implements core.traces.Tracer. `turns` as recorded; `scores` as they stand, by turn and author.
 
     While `reachable` is false nothing arrives: turns are counted in `lost`, feedback is not accepted.
     """
