@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0006_forgotten_traces"
-down_revision = "0005_channel_positions"
+revision = "0007_forgotten_traces"
+down_revision = "0006_chunking"
 branch_labels = None
 depends_on = None
 
