@@ -5,7 +5,8 @@ AdapterError
 ├── UnavailableError      the platform did not answer; `maybe_accepted` says whether the call may have worked
 ├── ForbiddenError        no permission in this place, or it is gone: trying again is useless
 ├── UnauthorizedError     the token is not valid: stop calling
-└── MessageGoneError      the message to edit or delete is not there any more
+├── MessageGoneError      the message to edit or delete is not there any more
+└── UndecidableError      nobody can find out whether an earlier attempt to post was accepted
 """
 
 from __future__ import annotations
@@ -48,14 +49,22 @@ class MessageGoneError(AdapterError):
     """The message to edit or delete is not there any more."""
 
 
+class UndecidableError(AdapterError):
+    """Nobody can find out whether an earlier attempt to post was accepted."""
+
+
 class Capabilities(Frozen):
-    """What a platform can do; the core of the bot asks this, never the platform's name."""
+    """What a platform can do; the core of the bot asks this, never the platform's name.
+
+    `token_per_workspace`: a token that is refused says nothing about other workspaces.
+    """
 
     streams: bool = False
     edits: bool = False
     deletes: bool = False
     thread_history: bool = False
     status: bool = False
+    token_per_workspace: bool = False
 
 
 class ReplyTarget(Frozen):
@@ -150,7 +159,8 @@ class Adapter(Protocol):
         ...
 
     async def find_posted(self, delivery: Delivery) -> str | None:
-        """The id of the message if an earlier attempt to post this effect was accepted."""
+        """The id of the message if an earlier attempt to post this effect was accepted, None if not.
+        Raises UndecidableError where nobody can tell."""
         ...
 
     async def edit(self, delivery: Delivery, message_id: str) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from bot.adapter import Adapter, AdapterError, ReplyTarget
-from bot.delivery import DeliveryRefusedError, Reply
+from bot.delivery import AnswerLapsedError, DeliveryRefusedError, Reply
 from bot.early_text import USUAL_PATIENCE, Patience
 from bot.metrics import Metrics
+from bot.refusals import Refusals
+from core import notices
 from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
 from core.logs import bind
@@ -40,7 +42,9 @@ class Answering:
         outbox: Outbox,
         tracer: Tracer,
         metrics: Metrics,
+        refusals: Refusals,
         *,
+        answer_max_age_seconds: float = 3600.0,
         patience: Patience = USUAL_PATIENCE,
     ) -> None:
         self._patience = patience
@@ -50,6 +54,8 @@ class Answering:
         self._outbox = outbox
         self._tracer = tracer
         self._metrics = metrics
+        self._refusals = refusals
+        self._answer_max_age = timedelta(seconds=answer_max_age_seconds)
         self._aside: set[asyncio.Task[None]] = set()
 
     async def take_posted(self, claim: Claim, event: MessagePosted) -> Ended:
@@ -70,7 +76,9 @@ class Answering:
             reply_handle=event.reply_handle,
             only_author_sees=event.only_author_sees,
         )
-        return await self._reply(claim, message, target, summoned_midway=event.summoned_midway)
+        return await self._reply(
+            claim, message, target, since=message.at, summoned_midway=event.summoned_midway
+        )
 
     async def take_edited(self, claim: Claim, event: MessageEdited) -> Ended:
         """Answer anew, in place, when the question of a turn has changed; answer if it is for us only now."""
@@ -92,7 +100,8 @@ class Answering:
             asker=message.author,
             reply_handle=event.reply_handle,
         )
-        return await self._reply(claim, message, target, replaces=known is not None)
+        # The message bears the time of its first text, the edit none.
+        return await self._reply(claim, message, target, since=claim.received_at, replaces=known is not None)
 
     async def _reply(
         self,
@@ -100,6 +109,7 @@ class Answering:
         message: Message,
         target: ReplyTarget,
         *,
+        since: datetime,
         summoned_midway: bool = False,
         replaces: bool = False,
     ) -> Ended:
@@ -113,6 +123,8 @@ class Answering:
             claim,
             target,
             turn_id,
+            refusals=self._refusals,
+            post_until=since + self._answer_max_age,
             fresh=fresh,
             replaces=replaces,
             patience=self._patience,
@@ -120,8 +132,15 @@ class Answering:
         status: asyncio.TimerHandle | None = None
         with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
             try:
+                reply.require_welcome()
                 turn = None if fresh or replaces else await self._turns.get(turn_id)
                 if turn is None:
+                    if datetime.now(UTC) >= since + self._answer_max_age:
+                        # Nothing new is posted, and no model is asked; what is half shown gets an end.
+                        if fresh or replaces:
+                            raise AnswerLapsedError
+                        await reply.finish_with_notice(notices.TOO_LATE)
+                        return "expired", "closed with a notice"
                     status = self._show_status_soon(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
                 await reply.finish(turn)
@@ -132,6 +151,9 @@ class Answering:
                 # The heartbeat may learn of a deletion before we do, and cancels us then.
                 await self._take_back_if_deleted(message, reply)
                 raise
+            except AnswerLapsedError:
+                log.warning("answer_not_posted_too_late", received_at=claim.received_at.isoformat())
+                return "expired", "the question is older than answers may be"
             except DeliveryRefusedError as error:
                 return "failed", f"the platform refused the reply: {error}"
             finally:
@@ -139,7 +161,8 @@ class Answering:
                     status.cancel()
                 await reply.abandon()
             self._account(claim, turn)
-            return turn.outcome, turn.answer.reason or ""
+            missing = "a part may or may not be visible" if reply.may_be_missing else ""
+            return turn.outcome, missing or turn.answer.reason or ""
 
     async def _take_back_if_deleted(self, message: Message, reply: Reply) -> None:
         """What was shown and not yet recorded when the question was deleted is known to nobody else."""

@@ -22,6 +22,7 @@ from core.traces import Tracer
 if TYPE_CHECKING:
     from bot.dispatcher import Dispatcher
     from bot.metrics import Metrics
+    from bot.refusals import Refusals
     from bot.upkeep import Exclusive
     from core.assistant import Assistant
     from core.knowledge.ingest import Ingestor
@@ -66,6 +67,7 @@ class Application:
     assistant: Assistant
     tracer: Tracer
     metrics: Metrics
+    refusals: Refusals
     adapters: Mapping[str, Adapter]
     off: Mapping[str, str]
     dispatcher: Dispatcher
@@ -298,6 +300,7 @@ async def open_application(
     from bot.forgetting import Forgetting
     from bot.metrics import Metrics
     from bot.rating import Rating
+    from bot.refusals import Refusals
 
     settings = settings or read_core_settings()
     models = build_models(settings)
@@ -306,6 +309,7 @@ async def open_application(
         stack.push_async_callback(tracer.aclose, 5.0)
         library = await stack.enter_async_context(open_library(settings))
         stores, metrics, off = library.stores, Metrics(), dict[str, str]()
+        refusals = Refusals(metrics)
         if adapters is None:
             adapters, off = build_adapters(stores, metrics)
         for adapter in adapters.values():
@@ -313,7 +317,16 @@ async def open_application(
         assistant = build_assistant(library, models)
         dispatcher = Dispatcher(
             stores.inbox,
-            Answering(adapters, assistant, stores.turns, stores.outbox, tracer, metrics),
+            Answering(
+                adapters,
+                assistant,
+                stores.turns,
+                stores.outbox,
+                tracer,
+                metrics,
+                refusals,
+                answer_max_age_seconds=settings.answer_max_age_minutes * 60,
+            ),
             Rating(stores.feedback, stores.turns, stores.outbox, tracer, metrics),
             Forgetting(adapters, stores.turns, stores.outbox, tracer),
             metrics,
@@ -328,6 +341,7 @@ async def open_application(
             assistant=assistant,
             tracer=tracer,
             metrics=metrics,
+            refusals=refusals,
             adapters=adapters,
             off=off,
             dispatcher=dispatcher,

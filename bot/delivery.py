@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID, uuid5
 
@@ -24,9 +25,12 @@ from bot.adapter import (
     ReplyTarget,
     UnauthorizedError,
     UnavailableError,
+    UndecidableError,
 )
 from bot.early_text import USUAL_PATIENCE, EarlyText, Patience
 from bot.metrics import Metrics
+from bot.refusals import Refusals
+from core import notices
 from core.messages import Turn
 from core.ports import Claim, Effect, Outbox, Purpose
 
@@ -50,7 +54,11 @@ class DeliveryPostponedError(Exception):
 
 
 class DeliveryRefusedError(Exception):
-    """The platform will not take the message, now or later: no permission, no channel, no token."""
+    """The platform will not take the message, now or later: no permission, no channel."""
+
+
+class AnswerLapsedError(Exception):
+    """The question is too old by now: what is not visible yet is not posted any more."""
 
 
 class Reply:
@@ -58,7 +66,8 @@ class Reply:
 
     `fresh` says that no earlier attempt can have posted anything; `replaces`, that a whole reply stands
     there already and is to be changed in place. `was_removed`: somebody has deleted it, which is their
-    answer: nothing more is posted.
+    answer: nothing more is posted. `may_be_missing`: nobody can tell whether a part of it is visible.
+    From `post_until` on nothing new is posted; what is visible is still finished.
     """
 
     def __init__(
@@ -70,6 +79,8 @@ class Reply:
         target: ReplyTarget,
         turn_id: UUID,
         *,
+        refusals: Refusals,
+        post_until: datetime,
         fresh: bool,
         replaces: bool = False,
         patience: Patience = USUAL_PATIENCE,
@@ -80,10 +91,13 @@ class Reply:
         self._claim = claim
         self._target = target
         self._turn_id = turn_id
+        self._refusals = refusals
+        self._post_until = post_until
         self._fresh = fresh
         self._replaces = replaces
         self._shown: list[str] = []
         self.was_removed = False
+        self.may_be_missing = False
         first = self._effect(Rendered(body={}), "answer", 0, state="sending")
         self._early = EarlyText(
             adapter,
@@ -95,18 +109,34 @@ class Reply:
             patience,
         )
 
+    def require_welcome(self) -> None:
+        """Raises what posting would, where it is known that the platform refuses us: nothing is called."""
+        if rest := self._refusals.token_rests_seconds(self._adapter.platform, self._token):
+            raise DeliveryPostponedError("the token is refused", after_seconds=rest)
+        if self._refusals.rests(self._target.thread.channel):
+            raise DeliveryRefusedError("left alone after refusals")
+
     def show(self, text_so_far: str) -> None:
         """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
         if self._fresh and self._adapter.capabilities.streams:
             self._early.show(text_so_far)
 
     async def finish(self, turn: Turn) -> None:
-        """Show the whole answer. Raises DeliveryPostponedError, DeliveryRefusedError, LeaseLostError."""
-        if turn.outcome in ("answered", "abstained"):
-            purpose: Purpose = "answer"
+        """Show the whole answer. Raises DeliveryPostponedError, DeliveryRefusedError, AnswerLapsedError,
+        LeaseLostError."""
+        rendered: Sequence[Rendered] = ()
+        if turn.outcome in ("answered", "abstained") and turn.answer.text.strip():
             rendered = self._adapter.render_answer(turn.answer, turn.id)
+        if rendered:
+            await self._finish("answer", rendered)
         else:
-            purpose, rendered = "notice", [self._adapter.render_notice(turn.answer.text)]
+            await self.finish_with_notice(turn.answer.text.strip() or notices.BROKEN)
+
+    async def finish_with_notice(self, text: str) -> None:
+        """Say this instead of an answer, in place of what is shown already. Raises as `finish` does."""
+        await self._finish("notice", [self._adapter.render_notice(text)])
+
+    async def _finish(self, purpose: Purpose, rendered: Sequence[Rendered]) -> None:
         await self._early.stop()
         if await self._finish_stream(rendered):
             return
@@ -150,40 +180,47 @@ class Reply:
     async def _deliver(self, effect: Effect, rendered: Rendered) -> None:
         if effect.state == "removed":
             self.was_removed = True
+        if effect.state == "removed" or (effect.state == "sent" and not self._replaces):
             return
-        if effect.state == "sent" and not self._replaces:
-            return
+        try:
+            message_id = await self._show_whole(effect, rendered)
+        except UndecidableError as error:
+            await self._leave_ambiguous(effect, error)
+        except MessageGoneError:
+            await self._leave_alone(effect)
+        except AnswerLapsedError:
+            await self._outbox.set_state(self._claim, effect.id, "planned")
+            raise
+        else:
+            self._refusals.note_success(effect.channel, self._token)
+            self._shown.append(message_id)
+            await self._early.settle()
+            await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
+
+    async def _show_whole(self, effect: Effect, rendered: Rendered) -> str:
+        """Make the message visible in its final form, once; returns its id."""
         delivery = self._delivery(effect, rendered)
         is_first = effect.part == 0
         stream = self._early.take_stream() if is_first else None
-        may_be_posted = effect.state == "sending" and (not self._fresh or (is_first and self._early.failed))
+        was_begun = effect.state in ("sending", "ambiguous")
+        may_be_posted = was_begun and (not self._fresh or (is_first and self._early.failed))
         message_id = effect.message_id or (self._early.message_id if is_first else None)
         attempt, waited_seconds = 1, 0.0
         while True:
             try:
                 if stream is not None:
-                    message_id = await stream.close(rendered)
-                else:
-                    message_id = await self._post_once(
-                        delivery,
-                        message_id,
-                        may_be_posted,
-                        just_planned=is_first and attempt == 1 and effect.state == "sending",
-                    )
-                self._shown.append(message_id)
-                await self._early.settle()
-                await self._outbox.set_state(self._claim, effect.id, "sent", message_id, body=rendered.body)
-                return
-            except MessageGoneError:
-                await self._early.settle()
-                await self._leave_alone(effect)
-                return
+                    return await stream.close(rendered)
+                just_planned = is_first and attempt == 1 and effect.state == "sending"
+                return await self._post_once(delivery, message_id, may_be_posted, just_planned=just_planned)
+            except (UndecidableError, MessageGoneError):
+                raise
             except AdapterError as error:
                 may_be_posted = may_be_posted or stream is not None or _may_have_worked(error)
                 stream = None
                 if is_first:
                     message_id = message_id or self._early.message_id
-                waited_seconds += await self._wait_or_give_up(error, attempt, waited_seconds)
+                unsure = effect if may_be_posted and message_id is None else None
+                waited_seconds += await self._wait_or_give_up(error, attempt, waited_seconds, unsure)
                 attempt += not isinstance(error, RateLimitedError)
 
     async def _post_once(
@@ -195,14 +232,25 @@ class Reply:
             message_id = await self._adapter.find_posted(delivery)
             log.info("post_reconciled", found=message_id is not None, part=delivery.part)
         if message_id is None:
+            if datetime.now(UTC) >= self._post_until:
+                raise AnswerLapsedError
             if not just_planned:
                 await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
             return await self._adapter.post(delivery)
         await self._adapter.edit(delivery, message_id)
         return message_id
 
+    async def _leave_ambiguous(self, effect: Effect, error: UndecidableError) -> None:
+        """It may be visible, and whether it is cannot be found out: posting it again could show it twice."""
+        self.may_be_missing = True
+        self._metrics.ambiguous.labels(self._adapter.platform).inc()
+        await self._early.settle()
+        await self._outbox.set_state(self._claim, effect.id, "ambiguous")
+        log.error("post_undecidable", part=effect.part, detail=str(error))
+
     async def _leave_alone(self, effect: Effect) -> None:
         self.was_removed = True
+        await self._early.settle()
         await self._outbox.set_state(self._claim, effect.id, "removed")
         log.info("reply_was_removed", part=effect.part)
 
@@ -221,16 +269,25 @@ class Reply:
                 self._count(error)
                 await self._outbox.set_state(self._claim, effect.id, "sent")
 
-    async def _wait_or_give_up(self, error: AdapterError, attempt: int, waited_seconds: float) -> float:
-        """Returns the seconds that it waited. To be asked for patience is no failed attempt."""
+    async def _wait_or_give_up(
+        self, error: AdapterError, attempt: int, waited_seconds: float, unsure: Effect | None
+    ) -> float:
+        """Returns the seconds that it waited. To be asked for patience is no failed attempt. `unsure`: the
+        effect, if it may be visible all the same; should nobody come back to it, that is what is recorded."""
         self._count(error)
-        if isinstance(error, ForbiddenError | UnauthorizedError):
+        if isinstance(error, ForbiddenError):
             raise DeliveryRefusedError(type(error).__name__) from error
+        if isinstance(error, UnauthorizedError):
+            # Operators can give us another token; until then not a single call.
+            rest = self._refusals.token_rests_seconds(self._adapter.platform, self._token)
+            raise DeliveryPostponedError(type(error).__name__, after_seconds=rest) from error
         is_last = attempt == ATTEMPTS
         wait: float = 0.5 * 2**attempt
         if isinstance(error, RateLimitedError):
             is_last, wait = False, error.retry_after_seconds
         if is_last or waited_seconds + wait > LONGEST_WAIT_SECONDS:
+            if unsure is not None:
+                await self._outbox.set_state(self._claim, unsure.id, "ambiguous")
             raise DeliveryPostponedError(type(error).__name__, after_seconds=wait) from error
         await asyncio.sleep(wait)
         return wait
@@ -267,7 +324,14 @@ class Reply:
             rendered=rendered,
         )
 
+    @property
+    def _token(self) -> str:
+        """What the token that we send with serves: one workspace, or the whole platform."""
+        capabilities = self._adapter.capabilities
+        return self._target.thread.channel.workspace if capabilities.token_per_workspace else ""
+
     def _count(self, error: AdapterError) -> None:
+        self._refusals.note(self._target.thread.channel, self._token, error)
         name = type(error).__name__
         log.warning("delivery_failed", error=name, detail=str(error)[:200])
         self._metrics.delivery_errors.labels(self._adapter.platform, name).inc()

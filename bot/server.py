@@ -216,6 +216,10 @@ class Server:
             for name, adapter in self._app.adapters.items():
                 checks.append(_check_receiving(name, adapter))
         if self._working:
+            for name in self._app.adapters:
+                if self._app.refusals.stopped(name):
+                    detail = "The platform refuses our token: nothing is sent for a while."
+                    checks.append(CheckOut(name=f"{name} sending", ok=False, detail=detail))
             alive = self._app.dispatcher.is_alive()
             checks.append(
                 CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped.")

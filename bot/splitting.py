@@ -18,6 +18,7 @@ _LEAD_IN = re.compile(r"(?:#{1,6}[ \t].*|\*\*[^\n]*\*\*:?|(?![ \t]*(?:[-*+]|\d+[
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*(?=\s)|[。！？]")
 _WHITESPACE = re.compile(r"\s+")
 _INSEPARABLE = re.compile(r"!?\[[^\]\n]*\]\([^)\n]*\)|<https?://[^>\s]*>|`[^`\n]+`|\*\*[^*\n]+\*\*|\[\d+\]")
+CAPPED = "*(The answer was longer than what fits here: this is its beginning.)*"
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 
 
@@ -75,6 +76,14 @@ def split_markdown(text: str, limit: int) -> list[str]:
             current = parts.pop()
     parts.append(current)
     return [part.strip("\n") for part in parts if part.strip()]
+
+
+def cap_markdown(text: str, limit: int) -> str:
+    """The text, if it has at most `limit` characters; otherwise its beginning, code closed, and a line that
+    says that it is one. For what no reader would scroll through, and no channel should have to carry."""
+    if len(text) <= limit:
+        return text
+    return f"{split_markdown(text[: 2 * limit], limit)[0]}\n\n{CAPPED}"
 
 
 def _lead_in(block: _Block, current: str, separator: str, before: int) -> int:

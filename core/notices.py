@@ -7,6 +7,7 @@ TIMED_OUT = (
 )
 MODEL_FAILED = "Sorry, the language model that I write answers with is not available right now. Please try again in a few minutes."
 BROKEN = "Sorry, something went wrong on my side, and I could not answer. The people who run me can see what happened."
+TOO_LATE = "Sorry, I was interrupted and could not answer in time. Please ask me again if it still matters."
 NOTHING_ASKED = "Ask me a question about your team's documents, and I will look it up. For example: *How do I set up my development environment?*"
 
 

@@ -53,8 +53,10 @@ class InboxDepth(Frozen):
     oldest_seconds: float
 
 
-InboxEnd = Literal["answered", "abstained", "failed", "refused", "ignored", "recorded", "cancelled"]
-"""How an item ended; the first four are visible to the asker."""
+InboxEnd = Literal[
+    "answered", "abstained", "failed", "refused", "ignored", "recorded", "cancelled", "expired"
+]
+"""How an item ended; the first four are visible to the asker. `expired`: too old to be answered."""
 
 
 class Inbox(Protocol):

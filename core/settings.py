@@ -85,6 +85,9 @@ class CoreSettings(EnvironmentSettings):
     lease_seconds: float = Field(
         default=30.0, ge=1, le=600, description="A number of seconds between 1 and 600."
     )
+    answer_max_age_minutes: float = Field(
+        default=60.0, gt=0, description="A number of minutes above 0; 1440 answers what is a day old."
+    )
 
     langfuse_public_key: str | None = Field(default=None, description="The pk-lf-... key of the project.")
     langfuse_secret_key: SecretStr | None = Field(

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.adapter import Delivery, MessageGoneError, Rendered, ReplyTarget
+from bot.adapter import Delivery, MessageGoneError, Rendered, ReplyTarget, UndecidableError
 from bot.discord.commands import InteractionHandle, parse_handle
 from bot.discord.errors import NotAcknowledgedError, TokenExpiredError
 from bot.discord.events import parse_reply_reference
@@ -17,7 +17,7 @@ from bot.discord.rest import ChannelCalls, InteractionCalls, nonce_of
 
 ACKNOWLEDGED_WITHIN_SECONDS = 4.0
 """A worker may be quicker than the acknowledgement of a command; after this long it never came."""
-PAGES = 3
+PAGES = 20
 PAGE = 100
 LOADING = 1 << 7
 
@@ -59,14 +59,18 @@ class Poster:
         handle = parse_handle(delivery.target.reply_handle)
         if handle is None:
             return await self._search(delivery, _reference(delivery.target))
+        if delivery.part > 0 and delivery.target.only_author_sees:
+            # A follow-up cannot be read back; what went out after the token's end stands in the DM.
+            if (found := await self._search(delivery, None)) is None:
+                raise UndecidableError("a further part that only the asker sees cannot be read back")
+            return found
         try:
             original = await self._original(handle)
         except (TokenExpiredError, MessageGoneError):
             return await self._search(delivery, None)
         if delivery.part == 0:
             return str(original["id"]) if _is_written(original) else None
-        # Further parts that only the asker sees cannot be read back by anybody.
-        return None if delivery.target.only_author_sees else await self._search(delivery, str(original["id"]))
+        return await self._search(delivery, str(original["id"]))
 
     async def _answer_command(self, handle: InteractionHandle, delivery: Delivery) -> str:
         if not handle.is_valid(datetime.now(UTC)):
@@ -121,6 +125,8 @@ class Poster:
             if len(page) < PAGE:
                 break
             after = str(page[0]["id"])
+        else:
+            raise UndecidableError("more was said since than we read back")
         for payload in candidates:
             if str(payload.get("content", "")).strip() == wanted:
                 return str(payload["id"])

@@ -10,10 +10,12 @@ from uuid import UUID
 from bot.adapter import Rendered
 from bot.discord.feedback import render_buttons
 from bot.outgoing import allowed_links, is_web_link, strip_hidden
-from bot.splitting import split_markdown
+from bot.splitting import cap_markdown, split_markdown
 from core.messages import Answer, Citation
 
 MESSAGE_LIMIT = 2000
+ANSWER_LIMIT = 40_000
+"""Characters of an answer, in all its messages: twenty of them."""
 SUPPRESS_EMBEDS = 1 << 2
 NO_MENTIONS: dict[str, Any] = {"parse": [], "replied_user": False}
 
@@ -25,7 +27,8 @@ _LONGEST_TITLE = 200
 
 def render_answer(answer: Answer, turn_id: UUID) -> Sequence[Rendered]:
     """The text and its numbered sources; the buttons stand under the last message."""
-    text = _with_closed_code(defuse(allowed_links(answer.text, answer)))
+    text = cap_markdown(answer.text, ANSWER_LIMIT)
+    text = _with_closed_code(defuse(allowed_links(text, answer)))
     if answer.citations:
         text += "\n\n**Sources**\n" + "\n".join(_source(citation) for citation in answer.citations)
     parts = split_markdown(text, MESSAGE_LIMIT) or ["…"]
@@ -35,7 +38,8 @@ def render_answer(answer: Answer, turn_id: UUID) -> Sequence[Rendered]:
 
 def render_partial(text: str) -> Rendered:
     """An answer while it is written. No links yet: which ones are allowed is known with its sources."""
-    parts = split_markdown(defuse(allowed_links(text, Answer(text=text))), MESSAGE_LIMIT)
+    beginning = text[: 2 * MESSAGE_LIMIT]
+    parts = split_markdown(defuse(allowed_links(beginning, Answer(text=beginning))), MESSAGE_LIMIT)
     return _rendered(parts[0] if parts else "", [])
 
 

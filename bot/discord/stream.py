@@ -58,7 +58,10 @@ class DiscordStream:
         if self._message_id is None:
             if await self._closes_within(FIRST_WAIT_SECONDS):
                 return
-            self._shown = render_partial(self._text)
+            first = render_partial(self._text)
+            if not str(first.body["content"]).strip():
+                return  # nothing in it that people could see
+            self._shown = first
             self._message_id = await self._post(self._shown)
             await self._on_posted(self._message_id)
         else:

@@ -105,7 +105,14 @@ class SlackAdapter:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(streams=True, edits=True, deletes=True, thread_history=True, status=True)
+        return Capabilities(
+            streams=True,
+            edits=True,
+            deletes=True,
+            thread_history=True,
+            status=True,
+            token_per_workspace=self._installed is not None,
+        )
 
     @property
     def identity(self) -> BotIdentity:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from bot.adapter import Delivery
+from bot.adapter import Delivery, UndecidableError
 from bot.slack.api import SlackApi
 from bot.slack.events import BotIdentity, author_of, message_of
 from bot.slack.render import METADATA_EVENT_TYPE
@@ -23,10 +23,11 @@ async def find_posted(api: SlackApi, bot: BotIdentity, delivery: Delivery) -> st
     metadata and unknown to the outbox, is what the first part left behind.
     """
     if delivery.target.only_author_sees:
-        return None
+        raise UndecidableError("what only one person sees cannot be read back")
     cut_stream: str | None = None
     question = delivery.target.question_message_id
-    async for message in _replies(api, delivery.target.thread, oldest=question, inclusive="false"):
+    replies = _replies(api, delivery.target.thread, whole=True, oldest=question, inclusive="false")
+    async for message in replies:
         author = author_of(message, bot)
         if author is None or not author.is_self or message["ts"] <= question:
             continue
@@ -49,7 +50,10 @@ async def fetch_thread(api: SlackApi, bot: BotIdentity, message: Message, limit:
     return list(said)
 
 
-async def _replies(api: SlackApi, thread: Thread, **bounds: str) -> AsyncIterator[Mapping[str, Any]]:
+async def _replies(
+    api: SlackApi, thread: Thread, *, whole: bool = False, **bounds: str
+) -> AsyncIterator[Mapping[str, Any]]:
+    """`whole`: raises UndecidableError where there is more than we read."""
     cursor = ""
     for _ in range(_MAX_PAGES):
         page = await api.read(
@@ -67,6 +71,8 @@ async def _replies(api: SlackApi, thread: Thread, **bounds: str) -> AsyncIterato
         cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
             return
+    if whole:
+        raise UndecidableError("more was said since than we read back")
 
 
 def _effect_id(message: Mapping[str, Any]) -> str | None:

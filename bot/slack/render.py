@@ -15,11 +15,14 @@ from bot.adapter import Delivery, Rendered
 from bot.outgoing import allowed_links, is_web_link, strip_hidden
 from bot.slack.interactions import build_feedback_block
 from bot.slack.mrkdwn import escape
-from bot.splitting import split_markdown
+from bot.splitting import cap_markdown, split_markdown
 from core.messages import Answer, Citation
 
 MARKDOWN_LIMIT = 11_000
 """Characters of one message: below Slack's 12,000 for a markdown block and for a stream."""
+
+ANSWER_LIMIT = 40_000
+"""Characters of an answer, in all its messages."""
 
 METADATA_EVENT_TYPE = "threadlore_answer"
 _FALLBACK_CHARACTERS = 3000
@@ -47,7 +50,8 @@ _NO_SOURCES = Answer(text="")
 
 def render_answer(answer: Answer, turn_id: UUID) -> list[Rendered]:
     """The answer as messages of at most MARKDOWN_LIMIT characters; sources and thumbs under the last."""
-    parts = split_markdown(safe_markdown(answer.text, answer), MARKDOWN_LIMIT) or ["…"]
+    text = cap_markdown(answer.text, ANSWER_LIMIT)
+    parts = split_markdown(safe_markdown(text, answer), MARKDOWN_LIMIT) or ["…"]
     bodies = [_body(part) for part in parts]
     bodies[-1]["tail"] = [*render_sources(answer.citations), build_feedback_block(turn_id)]
     return [Rendered(body=body) for body in bodies]

@@ -16,6 +16,7 @@ from bot.early_text import Patience
 from bot.forgetting import Forgetting
 from bot.metrics import Metrics
 from bot.rating import Rating
+from bot.refusals import Refusals
 from bot.testing.adapter import InMemoryAdapter
 from core.assistant import Assistant
 from core.graph.build import build_graph
@@ -59,6 +60,7 @@ class Ground:
 
     def __post_init__(self) -> None:
         self.feedback, self.tracer, self.metrics = InMemoryFeedbackStore(), RecordingTracer(), Metrics()
+        self.refusals = Refusals(self.metrics)
         self.use_inbox(InMemoryInbox())
 
     def use_inbox(self, inbox: InMemoryInbox) -> None:
@@ -91,6 +93,7 @@ class Ground:
                 self.outbox,
                 self.tracer,
                 self.metrics,
+                self.refusals,
                 patience=self.patience,
             ),
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),

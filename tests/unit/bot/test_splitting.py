@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.splitting import split_markdown
+from bot.splitting import CAPPED, cap_markdown, split_markdown
 
 FENCE_LINE = re.compile(r"^[ \t]*(`{3,}|~{3,})\w*[ \t]*$")
 
@@ -125,3 +125,12 @@ def test_a_link_is_not_torn_apart() -> None:
 def test_a_limit_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="no room"):
         split_markdown("text", 5)
+
+
+def test_a_text_beyond_all_measure_is_capped_with_a_line_that_says_so() -> None:
+    long = "Intro.\n\n```python\n" + "print('x' * 80)\n" * 12_000 + "```\nEnd."
+    capped = cap_markdown(long, 40_000)
+    assert len(capped) <= 40_000 + len(CAPPED) + 2
+    assert capped.endswith(CAPPED)
+    assert capped.count("```") == 2
+    assert cap_markdown("short", 40_000) == "short"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.discord.render import MESSAGE_LIMIT, NO_MENTIONS, render_answer, render_notice, render_partial
+from bot.splitting import CAPPED
 from core.messages import Answer, Citation
 
 TURN = uuid4()
@@ -99,3 +100,17 @@ def test_a_notice_has_no_buttons_and_is_never_empty() -> None:
 
 def test_a_half_written_answer_has_no_links_yet() -> None:
     assert "](https://" not in str(render_partial("See [x](https://docs.example.org/a)").body["content"])
+
+
+@pytest.mark.parametrize(
+    "line", ["print('x' * 80)\n", "word " * 30 + "`code`. ", "x", "- [a](https://e.example/b) ``` "]
+)
+def test_an_answer_of_200_kb_becomes_few_messages_with_whole_code_blocks(line: str) -> None:
+    text = "Look:\n\n```python\n" + line * (200_000 // len(line)) + "\n```\n"
+    answer = Answer(text=text)
+    parts = [str(rendered.body["content"]) for rendered in render_answer(answer, TURN)]
+    assert 1 < len(parts) <= 24
+    for part in parts:
+        assert 0 < len(part) <= MESSAGE_LIMIT
+        assert part.count("```") % 2 == 0 or "- [a]" in line
+    assert CAPPED in parts[-1]

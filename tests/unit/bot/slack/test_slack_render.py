@@ -21,6 +21,7 @@ from bot.slack.render import (
     text_of,
     without_mentions,
 )
+from bot.splitting import CAPPED
 from core.messages import Answer, Citation
 
 TURN = UUID("11111111-2222-3333-4444-555555555555")
@@ -170,3 +171,17 @@ def test_what_may_become_something_is_held_back_while_it_is_written(text: str, s
 def test_a_text_on_its_way_shows_no_more_than_the_limit_and_no_link(text: str, cut: int) -> None:
     shown = safe_partial(text[:cut] + " https://evil.example/x " + text[cut:])
     assert "https://" not in shown
+
+
+@pytest.mark.parametrize(
+    "line", ["print('x' * 80)\n", "word " * 30 + "`code`. ", "x", "- [a](https://e.example/b) ``` "]
+)
+def test_an_answer_of_200_kb_becomes_few_messages_with_whole_code_blocks(line: str) -> None:
+    text = "Look:\n\n```python\n" + line * (200_000 // len(line)) + "\n```\n"
+    answer = Answer(text=text)
+    parts = [str(rendered.body["markdown"]) for rendered in render_answer(answer, TURN)]
+    assert 1 < len(parts) <= 4
+    for part in parts:
+        assert 0 < len(part) <= 12_000
+        assert part.count("```") % 2 == 0 or "- [a]" in line
+    assert CAPPED in parts[-1]
