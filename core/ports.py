@@ -206,7 +206,8 @@ class TurnStore(Protocol):
 
     async def forget_message(self, channel: Channel, message_id: str) -> list[Effect]:
         """Erase the turn that the message asked, and what derives from it: inbox event, answer,
-        citations, feedback, the thread's summary if it covers the turn. Remembers the deletion, so
+        citations, feedback, the thread's summary if it covers the turn, and the words in which later
+        questions of the thread were searched for. Remembers the deletion, so
         that a message which arrives after its deletion is not answered. Returns the effects that
         are or may be visible, as they were, for their removal."""
         ...

@@ -236,6 +236,21 @@ FORGET_SUMMARY = delete(ThreadSummaryRow).where(
     *_in_thread(ThreadSummaryRow),
     ThreadSummaryRow.through_position >= bindparam("forgotten_position", type_=BigInteger),
 )
+UNSAY = (
+    update(TurnRow)
+    .where(
+        *_in_thread(TurnRow),
+        TurnRow.position > bindparam("forgotten_position", type_=BigInteger),
+        func.lower(TurnRow.record["query"].astext) != func.lower(TurnRow.question),
+    )
+    .values(
+        record=TurnRow.record.op("||")(
+            func.jsonb_build_object("query", TurnRow.question, "spans", func.jsonb_build_array())
+        )
+    )
+    .returning(TurnRow.id)
+)
+"""A later question was searched for in words that may be the forgotten one's: its own are left."""
 FORGET_FEEDBACK = delete(FeedbackRow).where(FeedbackRow.turn_id == _the_turn)
 EMPTY_OUTBOX = update(OutboxRow).where(OutboxRow.turn_id == _the_turn).values(body=None)
 

@@ -78,7 +78,9 @@ class PostgresTurnStore:
             erased = (await connection.execute(sql.FORGET_TURN, turn)).one_or_none()
             if erased is not None:
                 await connection.execute(sql.FORGET_SUMMARY, erased._asdict())
-                await connection.execute(sql.REMEMBER_TRACE, turn)
+                reworded = (await connection.execute(sql.UNSAY, erased._asdict())).scalars().all()
+                for traced_id in (turn_id, *reworded):
+                    await connection.execute(sql.REMEMBER_TRACE, {"of_turn": traced_id})
             await connection.execute(sql.FORGET_FEEDBACK, turn)
             effects = [effect_of(row) for row in await connection.execute(OF_TURN, turn)]
             await connection.execute(sql.EMPTY_OUTBOX, turn)

@@ -109,11 +109,21 @@ class InMemoryTurnStore:
         position, turn = self._turns.pop(turn_id, (0, None))
         if turn is not None:
             self._traces[turn_id] = (time.monotonic(), True)
+            self._unsay(turn.thread, position)
             summary = self._summaries.get(turn.thread.key)
             if summary is not None and summary.through >= position:
                 del self._summaries[turn.thread.key]
         self._feedback.forget_turn(turn_id)
         return self._outbox.forget_turn(turn_id)
+
+    def _unsay(self, thread: Thread, position: int) -> None:
+        """A later question was searched for in words that may be the forgotten one's."""
+        for turn_id, (place, turn) in self._turns.items():
+            is_later = turn.thread.key == thread.key and place > position
+            if is_later and turn.query.lower() != turn.question.lower():
+                unsaid = turn.model_copy(update={"query": turn.question, "spans": ()})
+                self._turns[turn_id] = (place, unsaid)
+                self._traces[turn_id] = (time.monotonic(), True)
 
     async def forget_author(self, platform: str, workspace: str, author: str) -> Forgotten:
         turns = [turn for turn in self._in(platform, workspace) if turn.author.id == author]

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import LeaseLostError
 from core.knowledge.documents import Grant
-from core.messages import Author, Message, Thread, Turn
+from core.messages import Author, Message, Span, Thread, Turn
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
 from core.storage.turns import PostgresTurnStore
@@ -167,3 +167,24 @@ async def test_what_was_visible_of_a_forgotten_turn_is_returned_as_it_was(road: 
     )
     (stored,) = await road.outbox.of_turn(turn.id)
     assert stored.body is None
+
+
+async def test_the_words_of_a_forgotten_question_are_not_kept_as_what_a_later_one_was_searched_for(
+    road: Road,
+) -> None:
+    first = await answer(road, say(ALICE, "What is the CANARY?"))
+    second, third = say(BOB, "Where is it?"), say(BOB, "How far is it?")
+    spans = (Span(name="search", started_seconds=0, ended_seconds=1, facts={"query": "CANARY where"}),)
+    rewritten = make_turn(second).model_copy(update={"query": "Where is the CANARY?", "spans": spans})
+    for message, turn in ((second, rewritten), (third, make_turn(third))):
+        claim = await road.claim_event(make_posted(message))
+        await road.turns.record(claim, turn)
+        await road.inbox.finish(claim, "answered")
+
+    await road.turns.forget_message(first.thread.channel, first.question_message_id)
+
+    kept = await road.turns.get(rewritten.id)
+    assert kept is not None
+    assert "CANARY" not in kept.model_dump_json()
+    assert (kept.question, kept.query, kept.answer) == ("Where is it?", "Where is it?", rewritten.answer)
+    assert set(await road.turns.traces_to_forget(10)) == {first.id, rewritten.id}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.adapter import RateLimitedError, Rendered, UnavailableError
+from bot.adapter import RateLimitedError, Rendered, UnavailableError, UndecidableError
 from bot.discord.adapter import DiscordAdapter
 from bot.testing.discord.faults import Fault
 from core.messages import Answer, MessagePosted, turn_id_for
@@ -285,6 +285,11 @@ async def test_a_follow_up_in_private_is_never_repeated_by_itself(harness: Disco
         await harness.sender.post(delivery_of(question, parts[1], part=1))
     assert lost.value.maybe_accepted
     assert len(harness.server.ephemeral_to("alice")) == 2
+    with pytest.raises(UndecidableError):
+        await harness.sender.find_posted(delivery_of(question, parts[1], part=1))
+    expire_tokens(harness)
+    with pytest.raises(UndecidableError):
+        await harness.sender.find_posted(delivery_of(question, parts[1], part=1))
 
 
 async def test_the_edit_of_a_command_is_repeated_when_it_fails(harness: DiscordHarness) -> None:

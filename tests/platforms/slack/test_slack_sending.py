@@ -11,6 +11,7 @@ from bot.adapter import (
     RateLimitedError,
     UnauthorizedError,
     UnavailableError,
+    UndecidableError,
 )
 from bot.slack.adapter import SlackAdapter
 from bot.slack.errors import SlackRefusedError
@@ -150,6 +151,18 @@ async def test_what_stood_before_the_question_is_never_taken_for_the_answer(
     ts = await slack.post_message("U1", "C1", "And then?", root.id)
     later = root.model_copy(update={"id": ts})
     assert await sender.find_posted(make_delivery(later)) is None
+
+
+async def test_nobody_can_tell_whether_a_message_for_one_pair_of_eyes_was_accepted(
+    slack: SlackServer, sender: SlackAdapter
+) -> None:
+    question = await make_question(slack)
+    delivery = make_delivery(question, sender.render_notice("For you"), only_author_sees=True)
+    slack.faults.order("chat.postEphemeral", Fault(reset="after"))
+    with pytest.raises(UnavailableError):
+        await sender.post(delivery)
+    with pytest.raises(UndecidableError):
+        await sender.find_posted(delivery)
 
 
 async def test_nothing_is_found_where_nothing_was_accepted(slack: SlackServer, sender: SlackAdapter) -> None:
