@@ -210,7 +210,7 @@ class Reply:
             try:
                 if stream is not None:
                     return await stream.close(rendered)
-                just_planned = is_first and attempt == 1 and effect.state == "sending"
+                just_planned = is_first and attempt == 1 and not waited_seconds and effect.state == "sending"
                 return await self._post_once(delivery, message_id, may_be_posted, just_planned=just_planned)
             except (UndecidableError, MessageGoneError):
                 raise
