@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0007_forgotten_traces"
-down_revision = "0006_chunking"
+revision = "0008_forgotten_traces"
+down_revision = "0007_sources"
 branch_labels = None
 depends_on = None
 
