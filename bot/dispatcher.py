@@ -7,6 +7,7 @@ concurrency across threads are the inbox's.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 
 import structlog
@@ -24,6 +25,9 @@ from core.ports import Claim, Inbox
 
 MOST_ATTEMPTS = 8
 """After so many failed deliveries an item ends as failed; crashes are counted apart, by the inbox."""
+
+LEASES_WITHOUT_SWEEP = 4
+"""However held up we are ourselves: after so many leases those of others are looked at all the same."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +64,7 @@ class Dispatcher:
         self._look_again = asyncio.Event()
         self._feedback_waits = asyncio.Event()
         self._stopping = False
+        self._held_up_until = 0.0
 
     def start(self) -> None:
         """Begin to work."""
@@ -141,6 +146,7 @@ class Dispatcher:
             try:
                 ours = await self._inbox.renew(list(running.values()), lease_seconds=self._lease_seconds)
             except StorageError as error:
+                self._note_held_up()
                 log.warning("lease_not_renewed", error=type(error).__name__)
                 continue
             for task, claim in running.items():
@@ -148,16 +154,30 @@ class Dispatcher:
                     task.cancel()
 
     async def _sweep_loop(self) -> None:
+        """A lease that ran out counts as a crash. While we were held up ourselves, by a lost database or a
+        busy machine, others were too, and live: they get the time to renew theirs first."""
+        swept_at = began = time.monotonic()
         while True:
+            late = time.monotonic() - began > 2 * self._lease_seconds / 3
+            began = time.monotonic()
+            if late:
+                self._note_held_up()
             try:
-                await self._inbox.sweep()
+                if began >= min(self._held_up_until, swept_at + LEASES_WITHOUT_SWEEP * self._lease_seconds):
+                    await self._inbox.sweep()
+                    swept_at = time.monotonic()
                 depth = await self._inbox.depth()
                 for state in ("queued", "running", "parked"):
                     self._metrics.waiting.labels(state).set(getattr(depth, state))
                 self._metrics.oldest_seconds.set(depth.oldest_seconds)
             except StorageError as error:
+                self._note_held_up()
                 log.warning("sweep_failed", error=type(error).__name__)
             await asyncio.sleep(self._lease_seconds / 3)
+
+    def _note_held_up(self) -> None:
+        """Leases are renewed every third of their length: half of it is time enough."""
+        self._held_up_until = time.monotonic() + self._lease_seconds / 2
 
     async def _trace_loop(self) -> None:
         while True:

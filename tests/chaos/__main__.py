@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from tests.chaos.outcome import Outcome, Results
 from tests.chaos.page import PAGE, render_page
 from tests.chaos.suite import SCENARIOS, Scenario, recount, run_once, world_for
+from tests.chaos.world import World
 
 
 def say(line: str) -> None:
@@ -48,26 +49,40 @@ def find_revision() -> str:
 
 async def run_scenario(scenario: Scenario, seeds: Sequence[int], results: Results, *, brief: bool) -> bool:
     """All seeds, in one world as long as nothing goes wrong in it. Whether everything held."""
-    revision, held = find_revision(), True
-    left = list(seeds)
+    left, held = list(seeds), True
     while left:
-        async with world_for(scenario) as world:
-            runs: list[tuple[Outcome, int]] = []
-            while left:
-                begun = len(world.crowds)
-                outcome = await run_once(scenario, world, left.pop(0), brief=brief, revision=revision)
-                runs.append((outcome, begun))
-                results.keep(outcome)
-                say(outcome.in_words())
-                if outcome.problems:
-                    break
-            ends = [begun for _, begun in runs[1:]] + [len(world.crowds)]
-            for (outcome, begun), end in zip(runs, ends, strict=True):
-                latest = recount(outcome, world.crowds[begun:end])
-                if latest != outcome:
-                    say(f"seen later: {latest.in_words()}")
-                    results.keep(latest)
-                held &= latest.holds
+        try:
+            async with world_for(scenario) as world:
+                held &= await _run_in(world, scenario, left, results, brief=brief)
+        except (AssertionError, OSError, RuntimeError, TimeoutError) as error:
+            held = False
+            problem = f"no cluster for it: {type(error).__name__}: {str(error)[:300]}"
+            if left:  # else the cluster did not go down well, after everything was counted
+                results.keep(Outcome(scenario=scenario.name, seed=left.pop(0), problems=[problem]))
+            say(problem)
+    return held
+
+
+async def _run_in(
+    world: World, scenario: Scenario, left: list[int], results: Results, *, brief: bool
+) -> bool:
+    """Seed after seed until one has a problem that may have harmed the world; then count everything again."""
+    revision, runs, held = find_revision(), list[tuple[Outcome, int]](), True
+    while left:
+        begun = len(world.crowds)
+        outcome = await run_once(scenario, world, left.pop(0), brief=brief, revision=revision)
+        runs.append((outcome, begun))
+        results.keep(outcome)
+        say(outcome.in_words())
+        if outcome.problems:
+            break
+    ends = [begun for _, begun in runs[1:]] + [len(world.crowds)]
+    for (outcome, begun), end in zip(runs, ends, strict=True):
+        latest = recount(outcome, world.crowds[begun:end]) if begun < end else outcome
+        if latest != outcome:
+            say(f"seen later: {latest.in_words()}")
+            results.keep(latest)
+        held &= latest.holds
     return held
 
 

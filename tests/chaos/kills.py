@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import text
 
@@ -53,7 +54,9 @@ async def finish(world: World, crowd: Crowd, outcome: Outcome, since: float | No
     )
 
 
-async def kill_at_random(world: World, seed: int, *, questions: int = 50, most_kills: int = 2) -> Outcome:
+async def kill_at_random(
+    world: World, seed: int, *, questions: int = 50, kills_by_chance: Sequence[int] = (1, 1, 1, 2)
+) -> Outcome:
     """C2: SIGKILL of any replica at any moment, while questions arrive in threads on both platforms."""
     chance = random.Random(seed)
     world.deliver_over(chance.choice(("http", "socket")))
@@ -61,7 +64,7 @@ async def kill_at_random(world: World, seed: int, *, questions: int = 50, most_k
     world.model.pace_seconds = chance.choice((0.0, 0.03, 0.1))
     crowd, seconds = Crowd(world), questions / 25
     asking = asyncio.create_task(crowd.ask_all_over(questions, seconds))
-    kills = chance.randint(1, most_kills)
+    kills = chance.choice(kills_by_chance)
     for _ in range(kills):
         await asyncio.sleep(chance.uniform(0.0, seconds * 0.8))
         victim = chance.choice([replica for replica in world.replicas if replica.is_running])

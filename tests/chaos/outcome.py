@@ -18,6 +18,7 @@ class Outcome(BaseModel):
     `lost`: accepted questions without any visible answer or notice. `doubled`: visible messages beyond one
     for a question. `unfinished`: half-written text that stayed. `out_of_order`: answers of a thread that
     stand before that of an earlier question. `untold`: questions that the platform gave up telling us.
+    `brief`: at the scale of the tests.
     `problems`: what else did not hold, in words. Times are seconds; `ack_ms` milliseconds.
     """
 
@@ -26,6 +27,7 @@ class Outcome(BaseModel):
     scenario: str
     seed: int
     revision: str = ""
+    brief: bool = False
     seconds: float = 0.0
     asked: int = 0
     answered: int = 0
@@ -92,6 +94,7 @@ class Summary(BaseModel):
     figures: dict[str, list[float]]
     problems: list[str]
     revisions: list[str]
+    brief: bool
 
 
 def summarise(outcomes: Sequence[Outcome]) -> Summary:
@@ -119,6 +122,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
         recovery_seconds=[value for outcome in outcomes for value in outcome.recovery_seconds],
         figures=figures,
         problems=[f"seed {o.seed}: {problem}" for o in outcomes for problem in o.problems],
+        brief=any(outcome.brief for outcome in outcomes),
         revisions=sorted({outcome.revision for outcome in outcomes if outcome.revision}),
     )
 

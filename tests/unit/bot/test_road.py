@@ -20,7 +20,7 @@ from bot.adapter import (
 from bot.early_text import LONGEST_PLAN_SECONDS, USUAL_PATIENCE, Patience
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
-from core.errors import ModelPermanentError
+from core.errors import ModelPermanentError, StorageUnavailableError
 from core.messages import turn_id_for
 from core.ports import Claim, Effect
 from core.testing.inbox import InMemoryInbox
@@ -462,6 +462,41 @@ async def test_a_stream_begun_just_before_its_question_was_deleted_does_not_stay
         await ground.until(lambda: ground.adapter.visible)
         await ground.adapter.say(make_deleted(message))
         await ground.until(lambda: not ground.adapter.visible)
+
+
+class AwayInbox(InMemoryInbox):
+    """Its database can be away."""
+
+    away = False
+
+    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+        self._require_here()
+        return await super().renew(claims, lease_seconds=lease_seconds)
+
+    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+        self._require_here()
+        return await super().sweep(crashes_before_parking=crashes_before_parking)
+
+    def _require_here(self) -> None:
+        if self.away:
+            raise StorageUnavailableError("the database is away")
+
+
+async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_workers() -> None:
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=2.5)), lease_seconds=0.6)
+    inbox = AwayInbox()
+    ground.use_inbox(inbox)
+    async with ground.running():
+        asked = asyncio.create_task(ground.ask())
+        await ground.until(lambda: ground.model.requests)
+        for _ in range(3):
+            inbox.away = True
+            await asyncio.sleep(0.65)
+            inbox.away = False
+            await asyncio.sleep(0.25)
+        await asked
+    assert ground.adapter.texts() == [ANSWER]
+    assert [item.crashes for item in inbox.items] == [0]
 
 
 class CountingInbox(InMemoryInbox):
