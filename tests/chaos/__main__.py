@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
 
 from tests.chaos.outcome import Outcome, Results
 from tests.chaos.page import PAGE, render_page
@@ -47,37 +46,41 @@ def find_revision() -> str:
     return described.stdout.strip()
 
 
-async def run_scenario(scenario: Scenario, seeds: Sequence[int], results: Results, *, brief: bool) -> bool:
-    """All seeds, in one world as long as nothing goes wrong in it. Whether everything held."""
-    left, held = list(seeds), True
+Runs = list[tuple[Scenario, int]]
+"""What is left to do: scenarios with a seed each."""
+
+
+async def run_group(left: Runs, results: Results, *, brief: bool) -> bool:
+    """All of it, in one world as long as nothing goes wrong there. Whether everything held."""
+    held = True
     while left:
         try:
-            async with world_for(scenario) as world:
-                held &= await _run_in(world, scenario, left, results, brief=brief)
+            async with world_for(left[0][0], brief=brief) as world:
+                held &= await _run_in(world, left, results, brief=brief)
         except (AssertionError, OSError, RuntimeError, TimeoutError) as error:
             held = False
             problem = f"no cluster for it: {type(error).__name__}: {str(error)[:300]}"
             if left:  # else the cluster did not go down well, after everything was counted
-                results.keep(Outcome(scenario=scenario.name, seed=left.pop(0), problems=[problem]))
+                scenario, seed = left.pop(0)
+                results.keep(Outcome(scenario=scenario.name, seed=seed, problems=[problem]))
             say(problem)
     return held
 
 
-async def _run_in(
-    world: World, scenario: Scenario, left: list[int], results: Results, *, brief: bool
-) -> bool:
-    """Seed after seed until one has a problem that may have harmed the world; then count everything again."""
-    revision, runs, held = find_revision(), list[tuple[Outcome, int]](), True
+async def _run_in(world: World, left: Runs, results: Results, *, brief: bool) -> bool:
+    """One after the other until one has a problem that may have harmed the world; then count all again."""
+    revision, done, held = find_revision(), list[tuple[Outcome, int]](), True
     while left:
         begun = len(world.crowds)
-        outcome = await run_once(scenario, world, left.pop(0), brief=brief, revision=revision)
-        runs.append((outcome, begun))
+        scenario, seed = left.pop(0)
+        outcome = await run_once(scenario, world, seed, brief=brief, revision=revision)
+        done.append((outcome, begun))
         results.keep(outcome)
         say(outcome.in_words())
         if outcome.problems:
             break
-    ends = [begun for _, begun in runs[1:]] + [len(world.crowds)]
-    for (outcome, begun), end in zip(runs, ends, strict=True):
+    ends = [begun for _, begun in done[1:]] + [len(world.crowds)]
+    for (outcome, begun), end in zip(done, ends, strict=True):
         latest = recount(outcome, world.crowds[begun:end]) if begun < end else outcome
         if latest != outcome:
             say(f"seen later: {latest.in_words()}")
@@ -86,20 +89,28 @@ async def _run_in(
     return held
 
 
-async def main() -> int:
-    arguments, results = read_arguments(), Results()
-    chosen = [s for s in SCENARIOS if arguments.only is None or s.name in arguments.only]
-    held = True
-    for scenario in chosen if not arguments.page else ():
+def plan_runs(arguments: argparse.Namespace, results: Results) -> list[Runs]:
+    """What is to be done, in groups that one world can serve."""
+    groups: dict[object, Runs] = {}
+    for scenario in SCENARIOS:
+        if arguments.only is not None and scenario.name not in arguments.only:
+            continue
         if arguments.only is None and not arguments.resume:
             results.forget(scenario.name)
-        number = arguments.seeds or (scenario.brief_seeds if arguments.brief else scenario.whole_seeds)
-        seeds = range(arguments.first_seed, arguments.first_seed + number)
+        own = scenario.brief_seeds if arguments.brief else scenario.whole_seeds
+        number = (arguments.seeds or own) if own else 0
         known = {outcome.seed for outcome in results.of(scenario.name)} if arguments.resume else set()
-        say(f"{scenario.name}: {scenario.fault}")
-        held &= await run_scenario(
-            scenario, [seed for seed in seeds if seed not in known], results, brief=arguments.brief
-        )
+        world = (scenario.roles, () if arguments.brief else scenario.settings)
+        seeds = range(arguments.first_seed, arguments.first_seed + number)
+        groups.setdefault(world, []).extend((scenario, seed) for seed in seeds if seed not in known)
+    return list(groups.values())
+
+
+async def main() -> int:
+    arguments, results = read_arguments(), Results()
+    held = True
+    for group in plan_runs(arguments, results) if not arguments.page else ():
+        held &= await run_group(group, results, brief=arguments.brief)
     PAGE.write_text(render_page(results))
     say(f"{PAGE} is written.")
     return 0 if held else 1

@@ -56,8 +56,8 @@ SCENARIOS = (
         "SIGKILL of every ingress between the request and the commit",
         "nothing was acknowledged; what Slack tells again is answered once",
         kills.kill_before_commit,
-        {"questions": 30},
-        10,
+        {"questions": 60},
+        5,
         {"questions": 3},
         1,
     ),
@@ -77,7 +77,7 @@ SCENARIOS = (
         "another replica takes over; what the sleeper still says is refused",
         kills.pause_beyond_lease,
         {"questions": 40},
-        10,
+        6,
         {"questions": 8},
         1,
     ),
@@ -87,7 +87,7 @@ SCENARIOS = (
         "each ends within 25 s; every question gets one whole answer",
         kills.stop_under_load,
         {"questions": 60},
-        4,
+        2,
     ),
     Scenario(
         "N5",
@@ -115,7 +115,7 @@ SCENARIOS = (
         ONCE,
         network.refresh_sockets,
         {"questions": 250, "seconds": 20.0},
-        4,
+        2,
         {"questions": 10, "seconds": 2.0},
         1,
     ),
@@ -125,7 +125,7 @@ SCENARIOS = (
         "they are replaced within 75 s, and what was asked meanwhile is answered",
         network.go_half_open,
         {"questions": 20},
-        2,
+        1,
     ),
     Scenario(
         "S2",
@@ -153,15 +153,15 @@ SCENARIOS = (
         ONCE,
         network.cut_database_links,
         {"questions": 100, "seconds": 10.0},
-        3,
+        2,
     ),
     Scenario(
         "stalls",
         "links to Postgres silent for two leases",
         ONCE,
         network.stall_database_links,
-        {"questions": 40, "stall_seconds": 4.0},
-        3,
+        {"questions": 40, "stall_seconds": 6.0},
+        2,
     ),
     Scenario(
         "L4",
@@ -190,15 +190,15 @@ SCENARIOS = (
         1,
         {"questions": 12, "seconds": 3.0, "up_seconds": (1.0, 2.0)},
         1,
-        # A stop is long beside the other scenarios' leases, which are 15 times shorter than the default.
+        # A stop is long beside the other scenarios' leases, which are 10 times shorter than the default.
         settings=(("LEASE_SECONDS", "6"),),
     ),
     Scenario(
         "C8",
-        "a quarter of 4 replicas killed every 15 s",
+        "a quarter of 4 replicas killed every 12 s",
         "the backlog drains without help",
         kills.kill_regularly,
-        {"questions": 600, "every_seconds": 15.0, "kills": 10},
+        {"questions": 600, "every_seconds": 12.0, "kills": 8},
         1,
         roles=("all", "all", "worker", "worker"),
     ),
@@ -226,10 +226,11 @@ SCENARIOS = (
 
 
 @asynccontextmanager
-async def world_for(scenario: Scenario) -> AsyncIterator[World]:
-    """A throw-away world as the scenario wants it."""
+async def world_for(scenario: Scenario, *, brief: bool = False) -> AsyncIterator[World]:
+    """A throw-away world as the scenario wants it; at the brief scale one kind serves all."""
+    settings = {} if brief else dict(scenario.settings)
     with tempfile.TemporaryDirectory(prefix="threadlore-chaos-") as folder:
-        async with open_world(Path(folder), scenario.roles, dict(scenario.settings)) as world:
+        async with open_world(Path(folder), scenario.roles, settings) as world:
             yield world
 
 

@@ -15,7 +15,7 @@ BRIEF = [scenario for scenario in SCENARIOS if scenario.brief_seeds]
 
 @pytest.fixture(scope="module")
 async def world() -> AsyncIterator[World]:
-    async with world_for(BRIEF[0]) as world:
+    async with world_for(BRIEF[0], brief=True) as world:
         yield world
 
 

@@ -23,7 +23,7 @@ from tests.chaos.proxy import Address, Proxy
 if TYPE_CHECKING:
     from tests.chaos.crowd import Crowd
 
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 3.0
 TOKEN = re.compile(r"\(re ([a-z]+)\)\s*\Z")
 ROLES = ("all", "all", "worker")
 SLACK_TIMING = Timing(ack_seconds=2.0, retry_after_seconds=(0.0, 1.0, 4.0, 8.0, 16.0, 32.0, 64.0))
@@ -191,6 +191,7 @@ async def open_world(
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(timing=SLACK_TIMING, echoes=False))
         discord = await stack.enter_async_context(DiscordServer())
+        discord.rest.session_limit = 1_000_000  # far more processes come and go than in a real day
         model = await stack.enter_async_context(ModelServer(reply=reply_by_name))
         postgres = Postgres(folder / "postgres")
         await postgres.start()
