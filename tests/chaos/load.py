@@ -34,7 +34,7 @@ async def flood(
 
 async def crowd_one_channel(world: World, seed: int, *, questions: int = 50) -> Outcome:
     """L4: many answers are due in one Slack channel that takes one message a second."""
-    world.slack.api.one_message_a_second = True
+    world.slack.api.seconds_between_messages = 1.0
     try:
         crowd = Crowd(world)
         first = crowd.new_place("slack")
@@ -43,7 +43,7 @@ async def crowd_one_channel(world: World, seed: int, *, questions: int = 50) -> 
             await crowd.ask(Place("slack", first.channel))
         outcome = await finish(world, crowd, Outcome(scenario="L4", seed=seed), time.monotonic())
     finally:
-        world.slack.api.one_message_a_second = False
+        world.slack.api.seconds_between_messages = 0.0
     posting = ("chat.postMessage", "chat.startStream")
     posts = sum(call.method in posting for call in list(world.slack.calls)[called:])
     shown = len(world.slack.channel(first.channel).messages) - questions
