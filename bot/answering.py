@@ -222,6 +222,8 @@ class Answering:
         self._metrics.tokens.labels(turn.model, "in").inc(turn.use.input_tokens)
         self._metrics.tokens.labels(turn.model, "out").inc(turn.use.output_tokens)
         self._metrics.cost.labels(turn.model).inc(turn.use.cost_usd or 0)
+        if turn.outcome == "answered" and turn.answer.reason:
+            self._metrics.quoted.labels(turn.answer.reason).inc()
         self._tracer.record_turn(turn)
         log.info(
             "turn_ended",

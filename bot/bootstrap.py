@@ -5,7 +5,7 @@ What a command does not use is not built, and its libraries are not imported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +181,11 @@ async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embed
     return local
 
 
-def build_models(settings: CoreSettings) -> tuple[ChatModel, ...]:
-    """The chat models in order of preference; the extractive answerer when none is set."""
+def build_models(
+    settings: CoreSettings, on_change: Callable[[str, bool], None] = lambda model, left_alone: None
+) -> tuple[ChatModel, ...]:
+    """The chat models in order of preference, each behind its guards; the extractive answerer when none
+    is set. `on_change` is told when a model is left alone because it keeps failing, and when it is back."""
     if settings.chat_model is None:
         if settings.chat_model_fallbacks:
             raise SettingsError(
@@ -193,9 +196,27 @@ def build_models(settings: CoreSettings) -> tuple[ChatModel, ...]:
         from core.providers.extractive import ExtractiveAnswerer
 
         return (ExtractiveAnswerer(),)
+    from core.providers.breaker import CircuitBreaker
+    from core.providers.guarded import GuardedChatModel
     from core.providers.hosted import build_chat_model
 
-    return tuple(build_chat_model(spec) for spec in (settings.chat_model, *settings.chat_model_fallbacks))
+    return tuple(
+        GuardedChatModel(
+            build_chat_model(spec),
+            CircuitBreaker(spec, on_change=on_change),
+            silence_seconds=settings.model_silence_seconds,
+        )
+        for spec in (settings.chat_model, *settings.chat_model_fallbacks)
+    )
+
+
+def build_stand_in(settings: CoreSettings) -> ChatModel | None:
+    """What quotes the documents when no model can write; none where nothing else is ever done."""
+    if settings.chat_model is None:
+        return None
+    from core.providers.extractive import ExtractiveAnswerer
+
+    return ExtractiveAnswerer()
 
 
 def build_tracer(settings: CoreSettings) -> Tracer:
@@ -232,6 +253,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
         ThreadMemory(library.stores.turns, models[0], budget_tokens=settings.memory_tokens),
         turn_timeout_seconds=settings.turn_timeout_seconds,
         max_question_characters=settings.max_question_characters,
+        stand_in=build_stand_in(settings),
     )
 
 
@@ -303,12 +325,13 @@ async def open_application(
     from bot.refusals import Refusals
 
     settings = settings or read_core_settings()
-    models = build_models(settings)
+    metrics = Metrics()
+    models = build_models(settings, metrics.note_model)
     tracer = build_tracer(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracer.aclose, 5.0)
         library = await stack.enter_async_context(open_library(settings))
-        stores, metrics, off = library.stores, Metrics(), dict[str, str]()
+        stores, off = library.stores, dict[str, str]()
         refusals = Refusals(metrics)
         if adapters is None:
             adapters, off = build_adapters(stores, metrics)

@@ -41,6 +41,24 @@ class Metrics:
         self.cost = Counter(
             "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), registry=registry
         )
+        self.quoted = Counter(
+            "threadlore_quoted_answers_total",
+            "Answers quoted because no model could write them, by why",
+            ("reason",),
+            registry=registry,
+        )
+        self.left_alone = Gauge(
+            "threadlore_model_left_alone",
+            "1 while a model keeps failing and only a probe goes out now and then",
+            ("model",),
+            registry=registry,
+        )
+        self.outages = Counter(
+            "threadlore_model_outages_total",
+            "How often a model has failed so much that it was left alone",
+            ("model",),
+            registry=registry,
+        )
         self.feedback = Counter(
             "threadlore_feedback_total",
             "Ratings given and withdrawn",
@@ -86,3 +104,9 @@ class Metrics:
             ("platform", "outcome"),
             registry=registry,
         )
+
+    def note_model(self, model: str, left_alone: bool) -> None:
+        """A model is left alone because it keeps failing, or is back."""
+        self.left_alone.labels(model).set(left_alone)
+        if left_alone:
+            self.outages.labels(model).inc()

@@ -12,7 +12,7 @@ import structlog
 
 from core import notices
 from core.errors import ModelError, ThreadloreError
-from core.graph.state import Search, TurnContext, TurnState, TurnTrace
+from core.graph.state import QuoteReason, Search, TurnContext, TurnState, TurnTrace
 from core.memory import ThreadMemory
 from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Thread, Turn, trace_id_for
 from core.ports import ChatModel
@@ -44,7 +44,10 @@ class Question(Frozen):
 
 
 class Assistant:
-    """Answers questions. Holds no state between turns; one serves all threads at once."""
+    """Answers questions. Holds no state between turns; one serves all threads at once.
+
+    `stand_in` quotes the documents when none of the models can write an answer.
+    """
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class Assistant:
         *,
         turn_timeout_seconds: float,
         max_question_characters: int,
+        stand_in: ChatModel | None = None,
     ) -> None:
         self._graph = graph
         self._models = models
+        self._stand_in = stand_in
         self._search = search
         self._memory = memory
         self._timeout_seconds = turn_timeout_seconds
@@ -79,7 +84,7 @@ class Assistant:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 state = await self._run(question, trace, on_text)
-            answer = state["answer"]
+            answer = introduce(state["answer"], state.get("quoted_because"))
             outcome: Outcome = "abstained" if answer.abstained else "answered"
         except TimeoutError:
             log.warning("turn_timed_out", after_seconds=self._timeout_seconds)
@@ -105,6 +110,7 @@ class Assistant:
             facts.update(turns=len(memory.turns), summary=bool(memory.summary), earlier=len(memory.earlier))
         context = TurnContext(
             models=self._models,
+            stand_in=self._stand_in,
             search=self._search,
             on_text=on_text,
             trace=trace,
@@ -127,6 +133,9 @@ class Assistant:
         state: TurnState | None = None,
     ) -> Turn:
         state = state or {}
+        writer = self._models[state.get("model_index", 0)]
+        if state.get("quoted_because") and self._stand_in is not None:
+            writer = self._stand_in
         return Turn(
             id=question.turn_id,
             trace_id=trace_id_for(question.turn_id),
@@ -138,7 +147,7 @@ class Assistant:
             answer=answer,
             outcome=outcome,
             passages=state.get("passages", ()),
-            model=self._models[state.get("model_index", 0)].name,
+            model=writer.name,
             prompts=tuple(trace.prompts),
             use=trace.use,
             spans=tuple(trace.spans),
@@ -157,7 +166,16 @@ def initial_state(question: Question, memory: Memory) -> TurnState:
         "passages": (),
         "model_index": 0,
         "abstain_because": None,
+        "quoted_because": None,
     }
+
+
+def introduce(answer: Answer, quoted_because: QuoteReason | None) -> Answer:
+    """An answer that is quoted because no model could write says so in its first line."""
+    if quoted_because is None:
+        return answer
+    text = f"*{notices.QUOTED[quoted_because]}*\n\n{answer.text}"
+    return answer.model_copy(update={"text": text, "reason": answer.reason or quoted_because})
 
 
 def refusal(notice: str, reason: str) -> Answer:

@@ -73,6 +73,9 @@ class CoreSettings(EnvironmentSettings):
     turn_timeout_seconds: float = Field(
         default=90.0, gt=0, le=840, description="A number of seconds between 1 and 840."
     )
+    model_silence_seconds: float = Field(
+        default=25.0, gt=0, le=840, description="A number of seconds between 1 and 840."
+    )
     memory_tokens: int = Field(
         default=2000, ge=100, le=100_000, description="A whole number from 100 to 100000."
     )

@@ -1,10 +1,13 @@
 """The graph of one turn, as the diagram in docs/architecture.md shows it.
 
+                            quote ─┐
+                              ↑    ↓
     [rewrite →] search ─┬→ answer ─┬→ check ─┬→ (end)
                         │   ↻ next │         │
                         └──────────┴─────────┴→ abstain → (end)
 
-The first question of a thread needs no rewrite; a model that fails hands over to the next.
+The first question of a thread needs no rewrite; a model that fails hands over to the next, and the last
+one to the stand-in, which quotes.
 
 No checkpointer: a run is short, the inbox repeats it after a crash, the Turn is the record. Nodes are
 run at least once, so nothing in here posts, spends a budget or remembers.
@@ -22,6 +25,7 @@ from core.errors import ModelTransientError, StorageUnavailableError
 from core.graph.abstain import abstain
 from core.graph.answer import MAX_ATTEMPTS_PER_MODEL, answer, hand_over
 from core.graph.check import check
+from core.graph.quote import quote
 from core.graph.rewrite import rewrite
 from core.graph.search import search
 from core.graph.state import TurnContext, TurnState
@@ -56,6 +60,7 @@ def build_graph() -> TurnGraph:
         ),
         error_handler=hand_over,
     )
+    graph.add_node("quote", quote)
     graph.add_node("check", check)
     graph.add_node("abstain", abstain)
 
@@ -63,6 +68,7 @@ def build_graph() -> TurnGraph:
     graph.add_edge("rewrite", "search")
     graph.add_conditional_edges("search", or_abstain("answer"), ["answer", "abstain"])
     graph.add_conditional_edges("answer", or_abstain("check"), ["check", "abstain"])
+    graph.add_edge("quote", "check")
     graph.add_conditional_edges("check", or_abstain(END), [END, "abstain"])
     graph.add_edge("abstain", END)
     return graph.compile()

@@ -9,10 +9,11 @@ from langgraph.runtime import Runtime
 from core.errors import ModelError
 from core.graph.calling import build_request, call_model
 from core.graph.state import TurnContext, TurnState
+from core.knowledge.rewriting import rewrite_question
 
 MAX_QUERY_CHARACTERS = 600
 REWRITE_SECONDS = 15.0
-"""A rewrite that takes longer is not worth waiting for: the question as asked will do."""
+"""A rewrite that takes longer is not worth waiting for: the one by rules will do."""
 
 
 async def rewrite(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
@@ -27,6 +28,7 @@ async def rewrite(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
             query = one_line(written) or question
         except (ModelError, TimeoutError) as error:
             facts["failed"] = type(error).__name__
+            query = rewrite_question(question, memory)
         facts["changed"] = query != question
         facts["query"] = query
     return {"query": query}

@@ -10,10 +10,17 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict
 
+from core.errors import ModelPermanentError
 from core.messages import Answer, Audience, Memory, Passage, Span, TokenUse
 from core.ports import ChatModel
+
+QuoteReason = Literal["model_failed"]
+"""Why an answer is quoted and not written."""
+
+MOST_CALLS_PER_TURN = 8
+MOST_TOKENS_PER_TURN = 60_000
 
 OnText = Callable[[str], None]
 """Told the answer's text as it stands so far (whole); must return at once."""
@@ -26,7 +33,8 @@ class Search(Protocol):
 
 
 class TurnState(TypedDict, total=False):
-    """`model_index`: which of the models is on duty. `draft`: what it wrote, before the check."""
+    """`model_index`: which of the models is on duty. `draft`: what it wrote, before the check.
+    `quoted_because`: no model could write, so that the stand-in quotes; why."""
 
     question: str
     memory: Memory
@@ -35,18 +43,34 @@ class TurnState(TypedDict, total=False):
     passages: tuple[Passage, ...]
     model_index: int
     draft: str
+    quoted_because: QuoteReason | None
     abstain_because: str | None
     answer: Answer
 
 
+class TurnLimitError(ModelPermanentError):
+    """The turn has made as many calls, or used as many tokens, as one turn may."""
+
+
 @dataclass
 class TurnTrace:
-    """The spans of one run, its token use and the prompts it used. Times are seconds since it began."""
+    """The spans of one run, its token use and the prompts it used. Times are seconds since it began.
+
+    `use` is what providers reported; `tokens` also holds an estimate of the calls that broke off."""
 
     began: float = field(default_factory=time.perf_counter)
     spans: list[Span] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     use: TokenUse = field(default_factory=TokenUse)
+    calls: int = 0
+    tokens: int = 0
+
+    def require_room(self) -> None:
+        """Raises TurnLimitError when no further call to a model may be made for this turn."""
+        if self.calls >= MOST_CALLS_PER_TURN:
+            raise TurnLimitError(f"{self.calls} calls were made for one turn")
+        if self.tokens >= MOST_TOKENS_PER_TURN:
+            raise TurnLimitError(f"{self.tokens} tokens were used for one turn")
 
     @contextmanager
     def span(self, name: str, **facts: object) -> Iterator[dict[str, object]]:
@@ -75,9 +99,11 @@ class TurnTrace:
 
 @dataclass(frozen=True)
 class TurnContext:
-    """`models` in order of preference. `deadline` is a time of the running loop's clock, in seconds."""
+    """`models` in order of preference; `stand_in` quotes the documents when none of them can write.
+    `deadline` is a time of the running loop's clock, in seconds."""
 
     models: Sequence[ChatModel]
+    stand_in: ChatModel | None
     search: Search
     on_text: OnText
     trace: TurnTrace

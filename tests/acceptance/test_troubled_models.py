@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from core.testing.model_server import Fault, ModelServer
 from tests.acceptance.installation import (
     Installation,
     Serving,
+    eventually,
     settings_for_discord,
     settings_for_model,
     turn_about,
@@ -70,7 +70,7 @@ async def notices(slack: SlackServer, discord: DiscordServer, database: Database
         pytest.param(Fault(kind="cut", after_characters=48), id="breaks off"),
     ],
 )
-async def test_a_model_that_fails_is_told_in_plain_words(
+async def test_a_model_that_fails_is_told_and_the_documents_are_quoted(
     slack: SlackServer,
     discord: DiscordServer,
     serving: Serving,
@@ -82,9 +82,10 @@ async def test_a_model_that_fails_is_told_in_plain_words(
 
     shown, end = await notices(slack, discord, own_database)
 
-    assert end == "failed: model_failed"
+    assert end == "answered: model_failed"
     for text in shown:
         assert "language model that I write answers with is not available" in text
+        assert "Hotels are paid with the company card" in text
         assert not any(word in text for word in INSIDES)
 
 
@@ -96,7 +97,7 @@ async def test_a_model_that_fails_is_told_in_plain_words(
         pytest.param(Fault(kind="drip", interval_seconds=0.5), id="drips"),
     ],
 )
-async def test_a_model_that_hangs_is_told_when_the_time_is_up(
+async def test_a_model_that_hangs_is_told_when_its_time_is_up(
     slack: SlackServer,
     discord: DiscordServer,
     serving: Serving,
@@ -105,21 +106,23 @@ async def test_a_model_that_hangs_is_told_when_the_time_is_up(
     fault: Fault,
 ) -> None:
     model.break_all(fault)
-    began = time.monotonic()
 
     shown, end = await notices(slack, discord, own_database)
 
-    assert time.monotonic() - began >= TURN_SECONDS * 0.9
-    assert end == "failed: timed_out"
+    assert end == "answered: model_failed"
     for text in shown:
-        assert "took longer than I may think" in text
-        assert "Hotels" not in text
+        assert "language model that I write answers with is not available" in text
+        assert "Hotels are paid with the company card" in text
         assert not any(word in text for word in INSIDES)
 
 
 async def test_after_the_trouble_everything_is_as_before(
     slack: SlackServer, discord: DiscordServer, serving: Serving, model: ModelServer, own_database: Database
 ) -> None:
-    shown, end = await notices(slack, discord, own_database)
-    assert end == "answered: None"
+    async def ask_again() -> list[str]:
+        shown, end = await notices(slack, discord, own_database)
+        return shown if end == "answered: None" else []
+
+    shown = await eventually(ask_again)  # it was left alone, and is probed every ten seconds
     assert all("company card" in text for text in shown)
+    assert all("not available" not in text for text in shown)

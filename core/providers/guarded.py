@@ -1,0 +1,63 @@
+"""A chat model behind its guards: left alone while it is down, and given up on when it falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from core.errors import ModelPermanentError, ModelTransientError
+from core.ports import ChatModel, ModelDelta, ModelRequest
+from core.providers.breaker import CircuitBreaker
+
+
+class ModelLeftAloneError(ModelPermanentError):
+    """The model has failed too often lately: not asked, so that nobody waits for it."""
+
+
+class SilentModelError(ModelPermanentError):
+    """The model said nothing for too long. Another try would cost as much time: the next model takes over."""
+
+
+class GuardedChatModel:
+    """Implements core.ports.ChatModel around another. `silence_seconds`: the longest pause between two
+    signs of life, which the libraries' own time-outs do not see where a connection is kept alive."""
+
+    def __init__(self, model: ChatModel, breaker: CircuitBreaker, *, silence_seconds: float) -> None:
+        self._model = model
+        self._breaker = breaker
+        self._silence_seconds = silence_seconds
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it has failed so often that only a probe goes out now and then."""
+        return self._breaker.is_open
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
+        if not self._breaker.admit():
+            raise ModelLeftAloneError(f"{self.name} has failed too often and is left alone for now")
+        finish = None
+        try:
+            async with aclosing(self._model.stream(request)) as deltas:  # type: ignore[type-var]
+                while (delta := await self._next(deltas)) is not None:
+                    finish = delta.finish or finish
+                    yield delta
+        except (ModelTransientError, SilentModelError):
+            self._breaker.note_failure()
+            raise
+        if finish is None:
+            self._breaker.note_failure()
+        else:
+            self._breaker.note_success()
+
+    async def _next(self, deltas: AsyncIterator[ModelDelta]) -> ModelDelta | None:
+        # A limit for each piece, never open across a yield: there it would cut into our caller.
+        try:
+            async with asyncio.timeout(self._silence_seconds):
+                return await anext(deltas, None)
+        except TimeoutError:
+            raise SilentModelError(f"{self.name} was silent for {self._silence_seconds:g} s") from None
