@@ -61,6 +61,8 @@ class Bench:
             "THREADLORE_HOME": str(home),
             "KNOWLEDGE": str(DOCUMENTS),
             "HTTP_PORT": "0",
+            "QUESTIONS_PER_PERSON_PER_MINUTE": "0",
+            "QUESTIONS_PER_PERSON_PER_DAY": "0",
             "LOG_FORMAT": "json",
         }
 

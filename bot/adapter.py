@@ -57,6 +57,7 @@ class Capabilities(Frozen):
     """What a platform can do; the core of the bot asks this, never the platform's name.
 
     `token_per_workspace`: a token that is refused says nothing about other workspaces.
+    `knows_people`: it vouches for who wrote a message, and one author is one person.
     """
 
     streams: bool = False
@@ -65,6 +66,7 @@ class Capabilities(Frozen):
     thread_history: bool = False
     status: bool = False
     token_per_workspace: bool = False
+    knows_people: bool = False
 
 
 class ReplyTarget(Frozen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -17,6 +17,7 @@ from bot.refusals import Refusals
 from core import notices
 from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
+from core.limits import QuestionLimits, Refusal
 from core.logs import bind
 from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
 from core.ports import Claim, InboxEnd, Outbox, TurnStore
@@ -24,6 +25,7 @@ from core.traces import Tracer
 
 EARLIER_MESSAGES = 20
 """How much of a thread is read when we are summoned into the middle of it."""
+PART_UNKNOWN = "a part may or may not be visible"
 THINKING = "is looking it up…"
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class Answering:
         *,
         answer_max_age_seconds: float = 3600.0,
         patience: Patience = USUAL_PATIENCE,
+        limits: QuestionLimits | None = None,
     ) -> None:
         self._patience = patience
         self._adapters = adapters
@@ -56,6 +59,7 @@ class Answering:
         self._metrics = metrics
         self._refusals = refusals
         self._answer_max_age = timedelta(seconds=answer_max_age_seconds)
+        self._limits = limits
         self._aside: set[asyncio.Task[None]] = set()
 
     async def take_posted(self, claim: Claim, event: MessagePosted) -> Ended:
@@ -76,8 +80,17 @@ class Answering:
             reply_handle=event.reply_handle,
             only_author_sees=event.only_author_sees,
         )
+        refusal = await self._judge(claim, message, message.at)
+        if refusal and not refusal.tell and event.addressing != "command":
+            # The notice of this minute has told the asker. A command is shown as under way until it is answered.
+            return "refused", refusal.reason
         return await self._reply(
-            claim, message, target, since=message.at, summoned_midway=event.summoned_midway
+            claim,
+            message,
+            target,
+            since=message.at,
+            summoned_midway=event.summoned_midway,
+            refusal=refusal,
         )
 
     async def take_edited(self, claim: Claim, event: MessageEdited) -> Ended:
@@ -101,7 +114,13 @@ class Answering:
             reply_handle=event.reply_handle,
         )
         # The message bears the time of its first text, the edit none.
-        return await self._reply(claim, message, target, since=claim.received_at, replaces=known is not None)
+        since = claim.received_at
+        refusal = await self._judge(claim, message, since)
+        if refusal and (known is not None or not refusal.tell):
+            return "refused", refusal.reason  # an answer that stands there stays
+        return await self._reply(
+            claim, message, target, since=since, refusal=refusal, replaces=known is not None
+        )
 
     async def _reply(
         self,
@@ -111,6 +130,7 @@ class Answering:
         *,
         since: datetime,
         summoned_midway: bool = False,
+        refusal: Refusal | None = None,
         replaces: bool = False,
     ) -> Ended:
         turn_id = turn_id_for(message)
@@ -133,7 +153,7 @@ class Answering:
         with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
             try:
                 reply.require_welcome()
-                turn = None if fresh or replaces else await self._turns.get(turn_id)
+                turn = await self._find_turn(claim, message, refusal, anew=fresh or replaces)
                 if turn is None:
                     if datetime.now(UTC) >= since + self._answer_max_age:
                         # Nothing new is posted, and no model is asked; what is half shown gets an end.
@@ -161,8 +181,7 @@ class Answering:
                     status.cancel()
                 await reply.abandon()
             self._account(claim, turn)
-            missing = "a part may or may not be visible" if reply.may_be_missing else ""
-            return turn.outcome, missing or turn.answer.reason or ""
+            return turn.outcome, PART_UNKNOWN if reply.may_be_missing else turn.answer.reason or ""
 
     async def _take_back_if_deleted(self, message: Message, reply: Reply) -> None:
         """What was shown and not yet recorded when the question was deleted is known to nobody else."""
@@ -172,22 +191,36 @@ class Answering:
             if await self._turns.is_deleted(message.thread.channel, message.id):
                 await reply.take_back()
 
+    async def _judge(self, claim: Claim, message: Message, since: datetime) -> Refusal | None:
+        """Whether the question is one too many of its author. Counted once, however often it is tried, and
+        not at all when it is too old to be answered."""
+        adapter = self._adapters[message.thread.channel.platform]
+        if self._limits is None or claim.attempts > 1 or not adapter.capabilities.knows_people:
+            return None
+        if datetime.now(UTC) >= since + self._answer_max_age:
+            return None
+        refusal = await self._limits.admit(message)
+        if refusal is not None:
+            self._metrics.too_many.labels(adapter.platform, refusal.limit).inc()
+        return refusal
+
+    async def _find_turn(
+        self, claim: Claim, message: Message, refusal: Refusal | None, *, anew: bool
+    ) -> Turn | None:
+        """The turn that needs no thinking: recorded by an earlier attempt, or turned down."""
+        if refusal is None:
+            return None if anew else await self._turns.get(turn_id_for(message))
+        turn = self._assistant.refuse(_question_of(message), refusal.notice, refusal.reason)
+        await self._turns.record(claim, turn)
+        return turn
+
     async def _think(
         self, claim: Claim, message: Message, adapter: Adapter, reply: Reply, summoned_midway: bool
     ) -> Turn:
         earlier: list[Message] = []
         if summoned_midway and adapter.capabilities.thread_history:
             earlier = await self._read_thread(adapter, message)
-        question = Question(
-            turn_id=turn_id_for(message),
-            message_id=message.id,
-            thread=message.thread,
-            author=message.author,
-            text=message.text,
-            asked_at=message.at,
-            earlier=tuple(earlier),
-        )
-        turn = await self._assistant.answer(question, reply.show)
+        turn = await self._assistant.answer(_question_of(message, earlier), reply.show)
         await self._turns.record(claim, turn)
         return turn
 
@@ -250,3 +283,15 @@ class Answering:
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
+
+
+def _question_of(message: Message, earlier: Sequence[Message] = ()) -> Question:
+    return Question(
+        turn_id=turn_id_for(message),
+        message_id=message.id,
+        thread=message.thread,
+        author=message.author,
+        text=message.text,
+        asked_at=message.at,
+        earlier=tuple(earlier),
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
     from core.knowledge.search import Knowledge
+    from core.limits import QuestionLimits
     from core.storage.database import Database
     from core.storage.installations import PostgresInstallationStore
 
@@ -181,11 +182,50 @@ async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embed
     return local
 
 
+def put_under_budget(models: Sequence[ChatModel], stores: Stores, metrics: Metrics) -> Sequence[ChatModel]:
+    """The models, each call of which is paid from the budget; as they are where none is set."""
+    from core.providers.paying import PayingChatModel
+    from core.providers.terms import find_caps, find_terms
+    from core.storage.budget import PostgresBudget
+
+    settings = stores.settings
+    caps = find_caps(settings)
+    if settings.chat_model is None or not caps.any:
+        return models
+    budget = PostgresBudget(stores.database, caps)
+    return [
+        PayingChatModel(
+            model,
+            budget,
+            find_terms(settings, model.name),
+            on_spent=metrics.note_spent,
+            on_refused=metrics.note_unaffordable,
+        )
+        for model in models
+    ]
+
+
+def build_limits(stores: Stores) -> QuestionLimits:
+    """How many questions one person may ask."""
+    from core.limits import QuestionLimits
+    from core.storage.question_counts import PostgresQuestionCounter
+
+    settings = stores.settings
+    return QuestionLimits(
+        PostgresQuestionCounter(stores.database),
+        per_minute=settings.questions_per_person_per_minute or None,
+        per_day=settings.questions_per_person_per_day or None,
+    )
+
+
 def build_models(
     settings: CoreSettings, on_change: Callable[[str, bool], None] = lambda model, left_alone: None
 ) -> tuple[ChatModel, ...]:
     """The chat models in order of preference, each behind its guards; the extractive answerer when none
-    is set. `on_change` is told when a model is left alone because it keeps failing, and when it is back."""
+    is set. `on_change` is told when a model is left alone because it keeps failing, and when it is back.
+
+    Raises SettingsError, also for a model without a price where a budget is set.
+    """
     if settings.chat_model is None:
         if settings.chat_model_fallbacks:
             raise SettingsError(
@@ -199,10 +239,11 @@ def build_models(
     from core.providers.breaker import CircuitBreaker
     from core.providers.guarded import GuardedChatModel
     from core.providers.hosted import build_chat_model
+    from core.providers.terms import find_terms
 
     return tuple(
         GuardedChatModel(
-            build_chat_model(spec),
+            build_chat_model(spec, terms=find_terms(settings, spec)),
             CircuitBreaker(spec, on_change=on_change),
             silence_seconds=settings.model_silence_seconds,
         )
@@ -337,7 +378,7 @@ async def open_application(
             adapters, off = build_adapters(stores, metrics)
         for adapter in adapters.values():
             stack.push_async_callback(adapter.aclose)
-        assistant = build_assistant(library, models)
+        assistant = build_assistant(library, put_under_budget(models, stores, metrics))
         dispatcher = Dispatcher(
             stores.inbox,
             Answering(
@@ -349,6 +390,7 @@ async def open_application(
                 metrics,
                 refusals,
                 answer_max_age_seconds=settings.answer_max_age_minutes * 60,
+                limits=build_limits(stores),
             ),
             Rating(stores.feedback, stores.turns, stores.outbox, tracer, metrics),
             Forgetting(adapters, stores.turns, stores.outbox, tracer),

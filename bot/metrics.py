@@ -13,6 +13,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         registry = self.registry
+        self._register_models(registry)
         self.events = Counter(
             "threadlore_events_total", "Events taken in, by kind", ("platform", "kind"), registry=registry
         )
@@ -40,24 +41,6 @@ class Metrics:
         )
         self.cost = Counter(
             "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), registry=registry
-        )
-        self.quoted = Counter(
-            "threadlore_quoted_answers_total",
-            "Answers quoted because no model could write them, by why",
-            ("reason",),
-            registry=registry,
-        )
-        self.left_alone = Gauge(
-            "threadlore_model_left_alone",
-            "1 while a model keeps failing and only a probe goes out now and then",
-            ("model",),
-            registry=registry,
-        )
-        self.outages = Counter(
-            "threadlore_model_outages_total",
-            "How often a model has failed so much that it was left alone",
-            ("model",),
-            registry=registry,
         )
         self.feedback = Counter(
             "threadlore_feedback_total",
@@ -104,6 +87,53 @@ class Metrics:
             ("platform", "outcome"),
             registry=registry,
         )
+
+    def _register_models(self, registry: CollectorRegistry) -> None:
+        """How the models do, what they cost, and who is turned down."""
+        self.spent = Counter(
+            "threadlore_budget_spent_usd_total",
+            "What model calls were charged to the budget, calls that broke off included",
+            ("model",),
+            registry=registry,
+        )
+        self.unaffordable = Counter(
+            "threadlore_budget_refusals_total",
+            "Model calls that were not made because a budget is spent, by whose",
+            ("scope",),
+            registry=registry,
+        )
+        self.too_many = Counter(
+            "threadlore_questions_refused_total",
+            "Questions beyond what one person may ask, by limit",
+            ("platform", "limit"),
+            registry=registry,
+        )
+        self.quoted = Counter(
+            "threadlore_quoted_answers_total",
+            "Answers quoted because no model could write them, by why",
+            ("reason",),
+            registry=registry,
+        )
+        self.left_alone = Gauge(
+            "threadlore_model_left_alone",
+            "1 while a model keeps failing and only a probe goes out now and then",
+            ("model",),
+            registry=registry,
+        )
+        self.outages = Counter(
+            "threadlore_model_outages_total",
+            "How often a model has failed so much that it was left alone",
+            ("model",),
+            registry=registry,
+        )
+
+    def note_spent(self, model: str, usd: float) -> None:
+        """A call was charged to the budget."""
+        self.spent.labels(model).inc(usd)
+
+    def note_unaffordable(self, scope: str) -> None:
+        """A call was not made: the budget of the workspace, the channel or the person is spent."""
+        self.unaffordable.labels(scope).inc()
 
     def note_model(self, model: str, left_alone: bool) -> None:
         """A model is left alone because it keeps failing, or is back."""

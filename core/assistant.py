@@ -12,9 +12,9 @@ import structlog
 
 from core import notices
 from core.errors import ModelError, ThreadloreError
-from core.graph.state import QuoteReason, Search, TurnContext, TurnState, TurnTrace
+from core.graph.state import NothingToQuoteError, QuoteReason, Search, TurnContext, TurnState, TurnTrace
 from core.memory import ThreadMemory
-from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Thread, Turn, trace_id_for
+from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Payer, Thread, Turn, trace_id_for
 from core.ports import ChatModel
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class Assistant:
         except TimeoutError:
             log.warning("turn_timed_out", after_seconds=self._timeout_seconds)
             answer, outcome = refusal(notices.TIMED_OUT, "timed_out"), "failed"
+        except NothingToQuoteError as error:
+            answer, outcome = unable(error.because)
         except ModelError as error:
             log.error("turn_failed", error=type(error).__name__, detail=str(error)[:300])
             answer, outcome = refusal(notices.MODEL_FAILED, "model_failed"), "failed"
@@ -111,6 +113,7 @@ class Assistant:
         context = TurnContext(
             models=self._models,
             stand_in=self._stand_in,
+            payer=payer_of(question),
             search=self._search,
             on_text=on_text,
             trace=trace,
@@ -119,6 +122,10 @@ class Assistant:
         return await self._graph.ainvoke(  # type: ignore[return-value]
             initial_state(question, memory), {"recursion_limit": 25}, context=context
         )
+
+    def refuse(self, question: Question, notice: str, reason: str) -> Turn:
+        """The turn of a question that is not answered, with the notice for its asker."""
+        return self._turn(question, TurnTrace(), refusal(notice, reason), "refused")
 
     async def remember(self, thread: Thread) -> None:
         """Off the path, after a turn was recorded: fold what no longer fits into the thread's summary."""
@@ -168,6 +175,25 @@ def initial_state(question: Question, memory: Memory) -> TurnState:
         "abstain_because": None,
         "quoted_because": None,
     }
+
+
+def payer_of(question: Question) -> Payer:
+    """The asker, in the channel where they ask."""
+    channel = question.thread.channel
+    return Payer(
+        platform=channel.platform,
+        workspace=channel.workspace,
+        channel=channel.id,
+        person=question.author.id,
+    )
+
+
+def unable(because: QuoteReason) -> tuple[Answer, Outcome]:
+    """No model could write, and there was nothing to quote either: a notice says which of the two it is."""
+    log.error("turn_failed", error="NothingToQuoteError", detail=because)
+    if because == "budget_spent":
+        return refusal(notices.BUDGET_SPENT, because), "refused"
+    return refusal(notices.MODEL_FAILED, because), "failed"
 
 
 def introduce(answer: Answer, quoted_because: QuoteReason | None) -> Answer:

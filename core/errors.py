@@ -10,6 +10,7 @@ ThreadloreError
 │   ├── ModelTransientError    rate limit, overload, cut connection: worth another try
 │   │                          (`retry_after_seconds`)
 │   └── ModelPermanentError    refused, wrong key, unknown model: another try is useless
+│       └── BudgetSpentError   no money is left for the call today; `scope` says whose
 ├── SourceError                a document or page cannot be read; `reason` is for people
 └── DatasetError               an evaluation data set is not in the format described
 
@@ -63,6 +64,14 @@ class ModelTransientError(ModelError):
 
 class ModelPermanentError(ModelError):
     """Another try with the same model cannot succeed."""
+
+
+class BudgetSpentError(ModelPermanentError):
+    """No money is left for the call today. `scope` is whose cap refuses it: workspace, channel or person."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the budget of the {scope} is spent for today")
+        self.scope = scope
 
 
 class SourceError(ThreadloreError):

@@ -11,7 +11,7 @@ import structlog
 from core.errors import ModelError, StorageError
 from core.graph.calling import build_request, call_model
 from core.graph.state import TurnTrace
-from core.messages import Memory, Message, Thread
+from core.messages import Memory, Message, Payer, Thread
 from core.ports import ChatModel, Recollection, TurnStore
 
 SHARE_BEFORE_SUMMARY = 0.75
@@ -79,7 +79,7 @@ class ThreadMemory:
             old = stored.turns[: len(stored.turns) - fit(stored.turns, self._comfortable_tokens)]
             if not old:
                 return False
-            summary = await self._write_summary(stored, old)
+            summary = await self._write_summary(thread, stored, old)
             # What was erased while the summary was written must not come back in it.
             kept = await self._turns.remember_summary(thread, summary, through=old[-1][0], base=stored)
             log.info("thread_summarised", turns=len(old), kept=kept)
@@ -94,11 +94,15 @@ class ThreadMemory:
     def _comfortable_tokens(self) -> int:
         return int(self._budget_tokens * SHARE_BEFORE_SUMMARY)
 
-    async def _write_summary(self, stored: Recollection, old: Sequence[tuple[UUID, str, str]]) -> str:
+    async def _write_summary(
+        self, thread: Thread, stored: Recollection, old: Sequence[tuple[UUID, str, str]]
+    ) -> str:
         memory = Memory(
             summary=stored.summary, turns=tuple((question, answer) for _, question, answer in old)
         )
-        request, prompt_id = build_request("summarise", question="", memory=memory)
+        channel = thread.channel
+        payer = Payer(platform=channel.platform, workspace=channel.workspace, channel=channel.id)
+        request, prompt_id = build_request("summarise", question="", memory=memory, payer=payer)
         async with asyncio.timeout(SUMMARY_SECONDS):
             text = await call_model(self._model, request, prompt_id, TurnTrace())
         return _cut(text, self._budget_tokens)

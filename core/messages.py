@@ -84,6 +84,16 @@ class Message(Frozen):
     at: datetime
 
 
+class Payer(Frozen):
+    """On whose behalf a model is called: the budgets that pay for it. `person` is empty where nobody asked,
+    as for the summary of a thread."""
+
+    platform: str
+    workspace: str
+    channel: str
+    person: str = ""
+
+
 Addressing = Literal["mention", "direct", "command", "thread"]
 """How a message reached us: named us, sent to us alone, as a command, or said in a thread that we
 may already take part in (the dispatcher looks that up)."""
@@ -274,8 +284,9 @@ class Answer(Frozen):
     """What the core returns: Markdown with [n] markers and its citations, or an abstention.
 
     An abstention has `abstained` true, a `reason` for people who study it (no_passages,
-    not_in_documents, unsupported; for a notice: timed_out, model_failed, broken, empty, too_long), and a text
-    that says so honestly. An answer that is quoted because no model could write has a reason too (model_failed).
+    not_in_documents, unsupported; for a notice: timed_out, model_failed, broken, empty, too_long, budget_spent,
+    too_many_in_a_minute, too_many_in_a_day), and a text that says so honestly. An answer that is quoted because no
+    model could write has a reason too (model_failed, budget_spent).
     """
 
     text: str

@@ -7,9 +7,11 @@ TIMED_OUT = (
 )
 MODEL_FAILED = "Sorry, the language model that I write answers with is not available right now. Please try again in a few minutes."
 QUOTED = {
+    "budget_spent": "My budget for the language model is used up until tomorrow (00:00 UTC), so I quote the documents:",
     "model_failed": "The language model that I write answers with is not available right now, so I quote the documents:",
 }
 """The first line of an answer that is quoted because none could be written."""
+BUDGET_SPENT = "Sorry, my budget for the language model is used up until tomorrow (00:00 UTC), and I found no place in the documents that answers this by itself. Please ask again then."
 BROKEN = "Sorry, something went wrong on my side, and I could not answer. The people who run me can see what happened."
 TOO_LATE = "Sorry, I was interrupted and could not answer in time. Please ask me again if it still matters."
 NOTHING_ASKED = "Ask me a question about your team's documents, and I will look it up. For example: *How do I set up my development environment?*"
@@ -18,3 +20,13 @@ NOTHING_ASKED = "Ask me a question about your team's documents, and I will look 
 def too_long(limit_characters: int) -> str:
     """For a question that no search could make use of."""
     return f"That is more text than I can take as one question. Please ask in at most {limit_characters:,} characters."
+
+
+def too_many_in_a_minute(limit: int) -> str:
+    """Also says what becomes of the questions that come after this one."""
+    return f"That was more than {limit} questions within a minute. I pass over this one and any other of yours until the next minute begins; please ask them again then."
+
+
+def too_many_today(limit: int) -> str:
+    """Also says what becomes of the questions that come after this one."""
+    return f"That was more than {limit} questions today, as many as I answer one person in a day. I pass over this one and any other of yours until tomorrow (00:00 UTC)."

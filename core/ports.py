@@ -20,6 +20,7 @@ from core.messages import (
     Frozen,
     Memory,
     Passage,
+    Payer,
     Thread,
     TokenUse,
     Turn,
@@ -29,12 +30,10 @@ from core.messages import (
 
 
 class Claim(Frozen):
-    """An inbox item that this worker owns until its lease ends.
-
-    `fence` grows with every claim of the item: each write that follows from it names it, and is
-    refused (LeaseLostError) once another worker has taken over. `attempts` counts this one too.
-    `deleted`: the message behind the event has been deleted, also when the deletion came first.
-    """
+    """An inbox item that this worker owns until its lease ends. `fence` grows with every claim of the item:
+    each write that follows from it names it, and is refused (LeaseLostError) once another worker has taken
+    over. `attempts` counts this one too. `deleted`: the message behind the event has been deleted, also
+    when the deletion came first."""
 
     id: int
     event: Event
@@ -106,11 +105,9 @@ EffectState = Literal["planned", "sending", "sent", "ambiguous", "removed"]
 
 
 class Effect(Frozen):
-    """One visible message that we post: part `part` (from 0) of the reply to a turn.
-
-    `id` is the same in every process and after every crash (uuid5 of turn, purpose and part). `body`
-    is what the adapter rendered, opaque here. `message_id` is the platform's, once known.
-    """
+    """One visible message that we post: part `part` (from 0) of the reply to a turn. `id` is the same in
+    every process and after every crash (uuid5 of turn, purpose and part). `body` is what the adapter
+    rendered, opaque here. `message_id` is the platform's, once known."""
 
     id: UUID
     turn_id: UUID
@@ -342,7 +339,8 @@ NO_ANSWER = "NO_ANSWER"
 
 class ModelRequest(Frozen):
     """One call. A language model reads `system` and `user`, rendered from a versioned prompt; the
-    extractive answerer reads the parts. Passages are numbered from 1 in the order given."""
+    extractive answerer reads the parts. Passages are numbered from 1 in the order given. `payer` is on
+    whose behalf the call is made; None for what the operator started."""
 
     task: Task
     system: str
@@ -350,6 +348,7 @@ class ModelRequest(Frozen):
     question: str
     passages: tuple[Passage, ...] = ()
     memory: Memory = Memory()
+    payer: Payer | None = None
 
 
 class ModelDelta(Frozen):

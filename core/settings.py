@@ -49,6 +49,19 @@ def split_list(value: object) -> object:
     return value
 
 
+def split_prices(value: object) -> object:
+    """`a:b=0.5/2, c:d=1/4` as {"a:b": (0.5, 2), "c:d": (1, 4)}, prices as text; anything else unchanged."""
+    if not isinstance(value, str):
+        return value
+    prices: dict[str, tuple[str, ...]] = {}
+    for part in split_list(value):  # type: ignore[attr-defined]
+        model, _, price = part.rpartition("=")
+        if not all(model.partition(":")) or price.count("/") != 1:
+            raise ValueError(f"{part!r} is not provider:model=INPUT/OUTPUT")
+        prices[model] = tuple(amount.strip() for amount in price.split("/"))
+    return prices
+
+
 class CoreSettings(EnvironmentSettings):
     """What the core needs; every value has a default that works on a fresh machine."""
 
@@ -75,6 +88,26 @@ class CoreSettings(EnvironmentSettings):
     )
     model_silence_seconds: float = Field(
         default=25.0, gt=0, le=840, description="A number of seconds between 1 and 840."
+    )
+    model_output_tokens: int | None = Field(
+        default=None, ge=256, le=200_000, description="A whole number from 256 to 200000."
+    )
+    model_prices: Annotated[dict[str, tuple[float, float]], NoDecode] = Field(
+        default={},
+        description="Use provider:model=INPUT/OUTPUT in US dollars per million tokens, comma-separated.",
+    )
+    budget_usd_per_day: float | None = Field(default=None, gt=0, description="US dollars, for example 5.")
+    budget_usd_per_channel_per_day: float | None = Field(
+        default=None, gt=0, description="US dollars, for example 2."
+    )
+    budget_usd_per_person_per_day: float | None = Field(
+        default=None, gt=0, description="US dollars, for example 0.50."
+    )
+    questions_per_person_per_minute: int = Field(
+        default=10, ge=0, description="A whole number; 0 for no such limit."
+    )
+    questions_per_person_per_day: int = Field(
+        default=100, ge=0, description="A whole number; 0 for no such limit."
     )
     memory_tokens: int = Field(
         default=2000, ge=100, le=100_000, description="A whole number from 100 to 100000."
@@ -124,6 +157,11 @@ class CoreSettings(EnvironmentSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return split_list(value)
+
+    @field_validator("model_prices", mode="before")
+    @classmethod
+    def _read_prices(cls, value: object) -> object:
+        return split_prices(value)
 
     @field_validator("log_level", mode="before")
     @classmethod

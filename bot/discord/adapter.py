@@ -71,7 +71,9 @@ class DiscordAdapter:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(streams=True, edits=True, deletes=True, thread_history=True, status=True)
+        return Capabilities(
+            streams=True, edits=True, deletes=True, thread_history=True, status=True, knows_people=True
+        )
 
     # --- coming and going -------------------------------------------------------------------------
 

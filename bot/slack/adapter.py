@@ -112,6 +112,7 @@ class SlackAdapter:
             thread_history=True,
             status=True,
             token_per_workspace=self._installed is not None,
+            knows_people=True,
         )
 
     @property

@@ -11,7 +11,7 @@ from langgraph.errors import NodeError
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from core.errors import ModelError, ModelTransientError
+from core.errors import BudgetSpentError, ModelError, ModelTransientError
 from core.graph.calling import build_request, call_model
 from core.graph.state import QuoteReason, TurnContext, TurnState
 from core.ports import NO_ANSWER
@@ -39,6 +39,7 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
         query=state["query"],
         memory=state["memory"],
         passages=state["passages"],
+        payer=context.payer,
     )
     context.trace.require_room()
     deadline = _deadline_of_attempt(context, state["model_index"])
@@ -107,6 +108,6 @@ async def hand_over(
     if following >= len(context.models):
         if context.stand_in is None:
             raise EveryModelFailedError("no model is left to try") from error.error
-        because: QuoteReason = "model_failed"
+        because: QuoteReason = "budget_spent" if isinstance(error.error, BudgetSpentError) else "model_failed"
         return Command(update={"quoted_because": because}, goto="quote")
     return Command(update={"model_index": following}, goto="answer")

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from core.errors import ModelError, ModelPermanentError, ModelTransientError
 from core.graph.prompts import load_prompt
 from core.graph.state import OnText, TurnTrace
-from core.messages import Memory, Passage
+from core.messages import Memory, Passage, Payer
 from core.ports import NO_ANSWER, ChatModel, ModelRequest, Task
 
 MAX_ANSWER_CHARACTERS = 40_000
@@ -34,7 +34,13 @@ class RefusedAnswerError(ModelPermanentError):
 
 
 def build_request(
-    task: Task, *, question: str, memory: Memory, passages: Sequence[Passage] = (), query: str = ""
+    task: Task,
+    *,
+    question: str,
+    memory: Memory,
+    payer: Payer | None = None,
+    passages: Sequence[Passage] = (),
+    query: str = "",
 ) -> tuple[ModelRequest, str]:
     """The request of a task and the id of the prompt it is rendered from.
 
@@ -50,6 +56,7 @@ def build_request(
         question=query or question,
         passages=tuple(passages),
         memory=memory,
+        payer=payer,
     )
     return request, prompt.id
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from core.errors import ModelError
 from core.graph.calling import build_request, call_model
-from core.graph.state import TurnContext, TurnState
+from core.graph.state import NothingToQuoteError, TurnContext, TurnState
 from core.ports import NO_ANSWER
-
-
-class NothingToQuoteError(ModelError):
-    """No model could write, and the passages hold no sentence that answers the question by itself."""
 
 
 async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
@@ -24,9 +19,10 @@ async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
         memory=state["memory"],
         passages=state["passages"],
     )
+    because = state["quoted_because"] or "model_failed"
     if context.stand_in is None:
-        raise NothingToQuoteError("there is no stand-in")
+        raise NothingToQuoteError(because)
     draft = await call_model(context.stand_in, request, prompt_id, context.trace)
     if draft.startswith(NO_ANSWER):
-        raise NothingToQuoteError("nothing in the passages answers by itself")
+        raise NothingToQuoteError(because)
     return {"draft": draft, "abstain_because": None}

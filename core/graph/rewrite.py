@@ -21,7 +21,7 @@ async def rewrite(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
     question, memory, context = state["question"], state["memory"], runtime.context
     with context.trace.span("rewrite") as facts:
         query = question
-        request, prompt_id = build_request("rewrite", question=question, memory=memory)
+        request, prompt_id = build_request("rewrite", question=question, memory=memory, payer=context.payer)
         try:
             async with asyncio.timeout(REWRITE_SECONDS):
                 written = await call_model(context.models[0], request, prompt_id, context.trace)

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypedDict
 
-from core.errors import ModelPermanentError
-from core.messages import Answer, Audience, Memory, Passage, Span, TokenUse
+from core.errors import ModelError, ModelPermanentError
+from core.messages import Answer, Audience, Memory, Passage, Payer, Span, TokenUse
 from core.ports import ChatModel
 
-QuoteReason = Literal["model_failed"]
+QuoteReason = Literal["model_failed", "budget_spent"]
 """Why an answer is quoted and not written."""
 
 MOST_CALLS_PER_TURN = 8
@@ -46,6 +46,15 @@ class TurnState(TypedDict, total=False):
     quoted_because: QuoteReason | None
     abstain_because: str | None
     answer: Answer
+
+
+class NothingToQuoteError(ModelError):
+    """No model could write, and the passages hold no sentence that answers the question by itself.
+    `because` says why none could."""
+
+    def __init__(self, because: QuoteReason) -> None:
+        super().__init__("nothing in the passages answers by itself")
+        self.because = because
 
 
 class TurnLimitError(ModelPermanentError):
@@ -100,10 +109,11 @@ class TurnTrace:
 @dataclass(frozen=True)
 class TurnContext:
     """`models` in order of preference; `stand_in` quotes the documents when none of them can write.
-    `deadline` is a time of the running loop's clock, in seconds."""
+    `payer` is who the calls are made for; `deadline` is a time of the running loop's clock, in seconds."""
 
     models: Sequence[ChatModel]
     stand_in: ChatModel | None
+    payer: Payer
     search: Search
     on_text: OnText
     trace: TurnTrace

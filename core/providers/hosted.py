@@ -14,8 +14,9 @@ from core.errors import SettingsError
 from core.messages import TokenUse
 from core.ports import ModelDelta, ModelRequest
 from core.providers.failures import explain_failure
-from core.providers.prices import cost_usd
+from core.providers.prices import Price, find_price
 from core.providers.settings import ProviderSettings
+from core.providers.terms import Terms
 from core.settings import read_settings
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ FINISHES: dict[str, Finish] = {
 """The providers' words for an end that is not the model's own; any other word is one."""
 
 
-def build_chat_model(spec: str, settings: ProviderSettings | None = None) -> HostedChatModel:
-    """The model that `provider:model` names. Raises SettingsError: unknown, not installed, no key."""
+def build_chat_model(
+    spec: str, settings: ProviderSettings | None = None, *, terms: Terms | None = None
+) -> HostedChatModel:
+    """The model that `provider:model` names; without `terms`, at its list price and without a limit of ours
+    on what it writes. Raises SettingsError: unknown, not installed, no key."""
     from langchain.chat_models import init_chat_model
 
     settings = settings or read_settings(ProviderSettings)
@@ -55,8 +59,11 @@ def build_chat_model(spec: str, settings: ProviderSettings | None = None) -> Hos
         arguments |= {"stream_usage": True, "stream_chunk_timeout": None}
         if settings.openai_base_url:  # servers of others speak chat completions only
             arguments["use_responses_api"] = False
+    terms = terms or Terms(price=find_price(spec), output_tokens=None)
+    if terms.output_tokens is not None:
+        arguments["num_predict" if provider == "ollama" else "max_tokens"] = terms.output_tokens
     built = _build("CHAT_MODEL", spec, init_chat_model, model, model_provider=provider, **arguments)
-    return HostedChatModel(spec, built)
+    return HostedChatModel(spec, built, terms.price)
 
 
 def build_embedder(spec: str, settings: ProviderSettings | None = None) -> HostedEmbedder:
@@ -120,9 +127,10 @@ def _last_line(error: Exception) -> str:
 class HostedChatModel:
     """Implements core.ports.ChatModel on a model of LangChain's."""
 
-    def __init__(self, spec: str, model: BaseChatModel) -> None:
+    def __init__(self, spec: str, model: BaseChatModel, price: Price | None) -> None:
         self._spec = spec
         self._model = model
+        self._price = price
 
     @property
     def name(self) -> str:
@@ -154,7 +162,7 @@ class HostedChatModel:
         more = TokenUse(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
-            cost_usd=cost_usd(self._spec, input_tokens, output_tokens, cached_tokens),
+            cost_usd=self._price and self._price.cost_usd(input_tokens, output_tokens, cached_tokens),
         )
         return more if use is None else use + more
 

@@ -19,6 +19,12 @@ class Price(Frozen):
     output: float
     cached: float | None = None
 
+    def cost_usd(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
+        """What a call costs; `input_tokens` includes the `cached_tokens`."""
+        cached = self.input if self.cached is None else self.cached
+        fresh_tokens = max(0, input_tokens - cached_tokens)
+        return (fresh_tokens * self.input + cached_tokens * cached + output_tokens * self.output) / 1e6
+
 
 def cost_usd(spec: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
     """The price of a call of `provider:model`, or None where the list does not know the model.
@@ -26,11 +32,7 @@ def cost_usd(spec: str, input_tokens: int, output_tokens: int, cached_tokens: in
     `input_tokens` includes the `cached_tokens`.
     """
     price = find_price(spec)
-    if price is None:
-        return None
-    cached = price.input if price.cached is None else price.cached
-    fresh_tokens = max(0, input_tokens - cached_tokens)
-    return (fresh_tokens * price.input + cached_tokens * cached + output_tokens * price.output) / 1e6
+    return None if price is None else price.cost_usd(input_tokens, output_tokens, cached_tokens)
 
 
 @cache

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.storage.inbox_statements import DONE, PARKED, QUEUED, RUNNING
 from core.storage.knowledge_tables import CollectionGrantRow, CollectionRow
 from core.storage.position_tables import ChannelPositionRow, HeardWorkspaceRow
+from core.storage.spending_tables import QuestionCountRow, SpendingReservationRow, SpendingRow
 from core.storage.tables import FeedbackRow, InboxRow, ThreadSummaryRow, TurnRow
 
 Condition = ColumnElement[bool]
@@ -88,6 +89,14 @@ AUTHOR = _build_scope(
     _in_workspace(InboxRow) & _said_by_author,
     _in_workspace(FeedbackRow)
     & or_(FeedbackRow.author == _author, FeedbackRow.turn_id.in_(select(TurnRow.id).where(_by_author))),
+    delete(QuestionCountRow).where(_in_workspace(QuestionCountRow), QuestionCountRow.person == _author),
+    delete(SpendingRow).where(
+        _in_workspace(SpendingRow), SpendingRow.scope == "person", SpendingRow.id == _author
+    ),
+    # What is set aside for the workspace and the channel stays so; only the name goes.
+    update(SpendingReservationRow)
+    .where(_in_workspace(SpendingReservationRow), SpendingReservationRow.person == _author)
+    .values(person=""),
 )
 
 THREAD = _build_scope(
@@ -119,6 +128,10 @@ WORKSPACE = _build_scope(
     delete(ThreadSummaryRow).where(_in_workspace(ThreadSummaryRow)),
     delete(ChannelPositionRow).where(_in_workspace(ChannelPositionRow)),
     delete(HeardWorkspaceRow).where(_in_workspace(HeardWorkspaceRow)),
+    *(
+        delete(table).where(_in_workspace(table))
+        for table in (QuestionCountRow, SpendingRow, SpendingReservationRow)
+    ),
     delete(CollectionRow).where(
         CollectionRow.id.in_(_grants.where(_in_workspace(CollectionGrantRow))),
         CollectionRow.id.not_in(_for_others),

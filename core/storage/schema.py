@@ -6,6 +6,7 @@ from core.storage import (  # noqa: F401 (registers all tables)
     installation_tables,
     knowledge_tables,
     position_tables,
+    spending_tables,
     tables,
 )
 from core.storage.base import Base

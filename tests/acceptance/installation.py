@@ -108,6 +108,9 @@ class Installation:
             "THREADLORE_HOME": str(self.home),
             "KNOWLEDGE": str(self.folder / "handbook"),
             "HTTP_PORT": "0",
+            # The same few people ask more than people do.
+            "QUESTIONS_PER_PERSON_PER_MINUTE": "0",
+            "QUESTIONS_PER_PERSON_PER_DAY": "0",
             "LOG_FORMAT": "json",
         }
         return kept | own | self.settings | dict(settings)

@@ -31,6 +31,18 @@ from tests.acceptance.installation import Installation
             {"CHAT_MODEL": "openai:gpt-5-mini"}, "OPENAI_API_KEY: is not set", "key", id="model without key"
         ),
         pytest.param(
+            {"CHAT_MODEL": "openai:own-model", "OPENAI_API_KEY": "x", "BUDGET_USD_PER_DAY": "5"},
+            "MODEL_PRICES: does not name openai:own-model",
+            "MODEL_PRICES=openai:own-model=INPUT/OUTPUT",
+            id="a budget for a model of unknown price",
+        ),
+        pytest.param(
+            {"MODEL_PRICES": "openai:own-model=cheap"},
+            "MODEL_PRICES: ",
+            "per million tokens",
+            id="a price that is none",
+        ),
+        pytest.param(
             {"DATABASE_URL": "wrong"}, "DATABASE_URL: ", "postgresql://", id="no database url at all"
         ),
     ],

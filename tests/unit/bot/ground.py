@@ -20,6 +20,7 @@ from bot.refusals import Refusals
 from bot.testing.adapter import InMemoryAdapter
 from core.assistant import Assistant
 from core.graph.build import build_graph
+from core.limits import QuestionLimits
 from core.memory import ThreadMemory
 from core.messages import Audience, Message, MessagePosted, Passage, Turn, turn_id_for
 from core.testing.feedback import InMemoryFeedbackStore
@@ -57,6 +58,7 @@ class Ground:
     concurrency: int = 8
     patience: Patience = AT_ONCE
     others: dict[str, Adapter] = field(default_factory=dict)
+    limits: QuestionLimits | None = None
 
     def __post_init__(self) -> None:
         self.feedback, self.tracer, self.metrics = InMemoryFeedbackStore(), RecordingTracer(), Metrics()
@@ -95,6 +97,7 @@ class Ground:
                 self.metrics,
                 self.refusals,
                 patience=self.patience,
+                limits=self.limits,
             ),
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
             Forgetting(adapters, self.turns, self.outbox, self.tracer),

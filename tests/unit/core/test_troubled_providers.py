@@ -11,18 +11,28 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from core import notices
 from core.assistant import Assistant, Question
 from core.graph.build import build_graph
+from core.graph.calling import build_request
+from core.graph.state import Search
+from core.limits import Caps
 from core.memory import ThreadMemory
 from core.messages import Audience, Author, Channel, Memory, Message, Passage, Thread, Turn
-from core.ports import ChatModel
+from core.ports import ChatModel, ModelRequest
 from core.providers.breaker import CircuitBreaker
 from core.providers.extractive import ExtractiveAnswerer
 from core.providers.guarded import GuardedChatModel
 from core.providers.hosted import build_chat_model
+from core.providers.paying import PayingChatModel
+from core.providers.prices import Price
 from core.providers.settings import ProviderSettings
+from core.providers.terms import Terms
+from core.storage.budget import PostgresBudget
+from core.storage.database import Database
+from core.testing.budget import InMemoryBudget
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox
 from core.testing.model_server import Fault, ModelServer
@@ -46,6 +56,9 @@ SECOND_SAYS = f"{FACT[:-1]} [1]."
 THREAD = Thread(channel=Channel(platform="memory", workspace="W", id="C"), id="T")
 
 
+EXTRACTIVE = ExtractiveAnswerer()
+
+
 class Providers:
     """Two providers of different dialects and the assistant that asks them in this order."""
 
@@ -55,7 +68,7 @@ class Providers:
         second.reply = lambda messages: SECOND_SAYS
         self.shown: list[str] = []
 
-    def models(self, silence_seconds: float) -> list[ChatModel]:
+    def models(self, silence_seconds: float, terms: Terms | None = None) -> list[ChatModel]:
         given: dict[str, Any] = {
             "openai_api_key": "sk-1",
             "openai_base_url": self.first.openai_url,
@@ -65,30 +78,19 @@ class Providers:
         specs = ("openai:gpt-4o-mini", "anthropic:claude-sonnet-5-5")
         return [
             GuardedChatModel(
-                build_chat_model(spec, ProviderSettings(**given)),
+                build_chat_model(spec, ProviderSettings(**given), terms=terms),
                 CircuitBreaker(spec),
                 silence_seconds=silence_seconds,
             )
             for spec in specs
         ]
 
-    def make_assistant(
-        self, *, only_first: bool = False, silence_seconds: float = 20.0, turn_seconds: float = 20.0
-    ) -> Assistant:
-        models = self.models(silence_seconds)[: 1 if only_first else 2]
-        inbox = InMemoryInbox()
-        turns = InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
-        return Assistant(
-            build_graph(),
-            models,
-            find_backups,
-            ThreadMemory(turns, models[0], budget_tokens=2000),
-            turn_timeout_seconds=turn_seconds,
-            max_question_characters=12_000,
-            stand_in=ExtractiveAnswerer(),
-        )
+    def make_assistant(self, *, silence_seconds: float = 20.0, turn_seconds: float = 20.0) -> Assistant:
+        return make_assistant(self.models(silence_seconds), turn_seconds=turn_seconds)
 
-    async def ask(self, assistant: Assistant, *earlier: str) -> Turn:
+    async def ask(
+        self, assistant: Assistant, *earlier: str, text: str = "How long are backups kept?"
+    ) -> Turn:
         author = Author(id="U1", name="Ada")
         said = [Message(id=t, thread=THREAD, author=author, text=t, at=datetime.now(UTC)) for t in earlier]
         question = Question(
@@ -96,7 +98,7 @@ class Providers:
             message_id="M1",
             thread=THREAD,
             author=author,
-            text="How long are backups kept?",
+            text=text,
             asked_at=datetime.now(UTC),
             earlier=tuple(said),
         )
@@ -105,6 +107,26 @@ class Providers:
 
 async def find_backups(query: str, *, audience: Audience) -> list[Passage]:
     return [PASSAGE]
+
+
+def make_assistant(
+    models: Sequence[ChatModel],
+    *,
+    turn_seconds: float = 20.0,
+    search: Search = find_backups,
+    stand_in: ChatModel | None = EXTRACTIVE,
+) -> Assistant:
+    inbox = InMemoryInbox()
+    turns = InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
+    return Assistant(
+        build_graph(),
+        models,
+        search,
+        ThreadMemory(turns, models[0], budget_tokens=2000),
+        turn_timeout_seconds=turn_seconds,
+        max_question_characters=12_000,
+        stand_in=stand_in,
+    )
 
 
 @asynccontextmanager
@@ -250,21 +272,8 @@ async def test_one_turn_makes_at_most_eight_calls() -> None:
     async with two_providers() as providers:
         providers.first.break_all(Fault(kind="empty"))
         providers.second.break_all(Fault(kind="empty"))
-        inbox = InMemoryInbox()
         models = [model for _ in range(2) for model in providers.models(20.0)]
-        assistant = Assistant(
-            build_graph(),
-            models,
-            find_backups,
-            ThreadMemory(
-                InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore()),
-                models[0],
-                budget_tokens=2000,
-            ),
-            turn_timeout_seconds=20.0,
-            max_question_characters=12_000,
-        )
-        turn = await providers.ask(assistant)
+        turn = await providers.ask(make_assistant(models, stand_in=None))
     assert (turn.outcome, turn.answer.text) == ("failed", notices.MODEL_FAILED)
     assert providers.first.count + providers.second.count == 8
 
@@ -275,21 +284,50 @@ async def test_one_turn_uses_at_most_sixty_thousand_tokens(providers: Providers)
     async def find_much(query: str, *, audience: Audience) -> list[Passage]:
         return [many]
 
-    models = providers.models(20.0)
     providers.first.break_all(Fault(kind="cut"))
-    inbox = InMemoryInbox()
-    turns = InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
-    assistant = Assistant(
-        build_graph(),
-        models,
-        find_much,
-        ThreadMemory(turns, models[0], budget_tokens=2000),
-        turn_timeout_seconds=20.0,
-        max_question_characters=12_000,
-    )
+    assistant = make_assistant(providers.models(20.0), search=find_much, stand_in=None)
     turn = await providers.ask(assistant)
     assert turn.outcome == "failed"
     assert (providers.first.count, providers.second.count) == (2, 0)
+
+
+async def test_fifty_turns_at_once_spend_no_more_than_there_is_on_three_processes(
+    database: Database, providers: Providers
+) -> None:
+    """Each call may write 300 tokens and writes them all, so that what is set aside is what is spent."""
+    providers.first.reply = lambda messages: f"{FIRST_SAYS} ".ljust(1200, "!")
+    terms = Terms(price=Price(input=0.0, output=10.0), output_tokens=300)
+    caps = Caps(workspace_usd=5 * 300 * 10 / 1e6)
+    url = database.url.render_as_string(hide_password=False)
+    databases = [Database(url, worker_connections=4) for _ in range(3)]
+    models = [
+        PayingChatModel(providers.models(60.0, terms)[0], PostgresBudget(one, caps), terms)
+        for one in databases
+    ]
+    assistants = [make_assistant([model], turn_seconds=60.0) for model in models]
+    try:
+        turns = await asyncio.gather(*(providers.ask(assistants[n % 3]) for n in range(50)))
+    finally:
+        for one in databases:
+            await one.aclose()
+    written = [turn for turn in turns if turn.answer.reason is None]
+    quoted = [turn for turn in turns if turn.answer.reason == "budget_spent"]
+    assert (len(written), len(quoted), providers.first.count) == (5, 45, 5)
+    assert {turn.model for turn in written} == {"openai:gpt-4o-mini"}
+    assert all(FACT[:-1] in turn.answer.text for turn in quoted)
+    assert all(turn.answer.text.startswith(f"*{notices.QUOTED['budget_spent']}*") for turn in quoted)
+    (row,) = await database.run(text("select sum(usd) as usd from spending where scope = 'workspace'"))
+    assert float(row.usd) == pytest.approx(caps.workspace_usd)
+
+
+async def test_without_money_and_without_a_quote_the_asker_is_told(providers: Providers) -> None:
+    budget = InMemoryBudget(Caps(person_usd=1e-9))
+    terms = Terms(price=Price(input=1.0, output=1.0), output_tokens=300)
+    paying = PayingChatModel(providers.models(20.0, terms)[0], budget, terms)
+    turn = await providers.ask(make_assistant([paying]), text="Who paints the fence purple?")
+    assert (turn.outcome, turn.answer.reason) == ("refused", "budget_spent")
+    assert turn.answer.text == notices.BUDGET_SPENT
+    assert providers.first.count == 0
 
 
 async def test_a_turn_that_is_called_off_says_nothing_about_the_model(providers: Providers) -> None:
@@ -305,7 +343,5 @@ async def test_a_turn_that_is_called_off_says_nothing_about_the_model(providers:
     assert not breaker.is_open
 
 
-def make_request() -> Any:
-    from core.graph.calling import build_request
-
+def make_request() -> ModelRequest:
     return build_request("answer", question="How long?", memory=Memory(), passages=[PASSAGE])[0]
