@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from core.storage.installations import PostgresInstallationStore
 
 
+SECONDS_FOR_A_VECTOR = 5.0
+"""How long a question waits for a hosted embedder before it is searched for by its words alone."""
+
+
 @dataclass(frozen=True)
 class Stores:
     """Everything that is kept, in one migrated database."""
@@ -168,12 +172,15 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
 
 async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embedder:
     if settings.embedding_model is not None:
+        from core.providers.breaker import CircuitBreaker
+        from core.providers.guarded import GuardedEmbedder
         from core.providers.hosted import build_embedder
 
         hosted = build_embedder(settings.embedding_model)
         stack.push_async_callback(hosted.aclose)
         await hosted.open()
-        return hosted
+        breaker = CircuitBreaker(settings.embedding_model)
+        return GuardedEmbedder(hosted, breaker, seconds=SECONDS_FOR_A_VECTOR)
     from core.providers.local_embedder import LocalEmbedder
 
     local = LocalEmbedder(settings.threadlore_home / "models")
@@ -182,10 +189,10 @@ async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embed
     return local
 
 
-def put_under_budget(models: Sequence[ChatModel], stores: Stores, metrics: Metrics) -> Sequence[ChatModel]:
-    """The models, each call of which is paid from the budget; as they are where none is set."""
-    from core.providers.paying import PayingChatModel
-    from core.providers.terms import find_caps, find_terms
+def pay_for(models: Sequence[ChatModel], stores: Stores, metrics: Metrics) -> Sequence[ChatModel]:
+    """The models, paid for from the budget; as they are where none is set, or nothing has a price."""
+    from core.providers.line_up import put_under_budget
+    from core.providers.terms import find_caps
     from core.storage.budget import PostgresBudget
 
     settings = stores.settings
@@ -193,16 +200,9 @@ def put_under_budget(models: Sequence[ChatModel], stores: Stores, metrics: Metri
     if settings.chat_model is None or not caps.any:
         return models
     budget = PostgresBudget(stores.database, caps)
-    return [
-        PayingChatModel(
-            model,
-            budget,
-            find_terms(settings, model.name),
-            on_spent=metrics.note_spent,
-            on_refused=metrics.note_unaffordable,
-        )
-        for model in models
-    ]
+    return put_under_budget(
+        models, settings, budget, on_spent=metrics.note_spent, on_refused=metrics.note_unaffordable
+    )
 
 
 def build_limits(stores: Stores) -> QuestionLimits:
@@ -221,43 +221,10 @@ def build_limits(stores: Stores) -> QuestionLimits:
 def build_models(
     settings: CoreSettings, on_change: Callable[[str, bool], None] = lambda model, left_alone: None
 ) -> tuple[ChatModel, ...]:
-    """The chat models in order of preference, each behind its guards; the extractive answerer when none
-    is set. `on_change` is told when a model is left alone because it keeps failing, and when it is back.
+    """The chat models in order of preference; see core.providers.line_up. Raises SettingsError."""
+    from core.providers.line_up import line_up_models
 
-    Raises SettingsError, also for a model without a price where a budget is set.
-    """
-    if settings.chat_model is None:
-        if settings.chat_model_fallbacks:
-            raise SettingsError(
-                "CHAT_MODEL_FALLBACKS",
-                "is set, but CHAT_MODEL is not.",
-                "Set CHAT_MODEL to the model to ask first.",
-            )
-        from core.providers.extractive import ExtractiveAnswerer
-
-        return (ExtractiveAnswerer(),)
-    from core.providers.breaker import CircuitBreaker
-    from core.providers.guarded import GuardedChatModel
-    from core.providers.hosted import build_chat_model
-    from core.providers.terms import find_terms
-
-    return tuple(
-        GuardedChatModel(
-            build_chat_model(spec, terms=find_terms(settings, spec)),
-            CircuitBreaker(spec, on_change=on_change),
-            silence_seconds=settings.model_silence_seconds,
-        )
-        for spec in (settings.chat_model, *settings.chat_model_fallbacks)
-    )
-
-
-def build_stand_in(settings: CoreSettings) -> ChatModel | None:
-    """What quotes the documents when no model can write; none where nothing else is ever done."""
-    if settings.chat_model is None:
-        return None
-    from core.providers.extractive import ExtractiveAnswerer
-
-    return ExtractiveAnswerer()
+    return line_up_models(settings, on_change)
 
 
 def build_tracer(settings: CoreSettings) -> Tracer:
@@ -281,11 +248,14 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     from core.graph.build import build_graph
     from core.memory import ThreadMemory
     from core.messages import Audience, Passage
+    from core.providers.line_up import choose_stand_in
 
     settings = library.stores.settings
 
     async def search(query: str, *, audience: Audience) -> list[Passage]:
-        return await library.knowledge.read(query, audience=audience, limit=PASSAGES_PER_ANSWER)
+        return await library.knowledge.read(
+            query, audience=audience, limit=PASSAGES_PER_ANSWER, or_by_words=True
+        )
 
     return Assistant(
         build_graph(),
@@ -294,7 +264,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
         ThreadMemory(library.stores.turns, models[0], budget_tokens=settings.memory_tokens),
         turn_timeout_seconds=settings.turn_timeout_seconds,
         max_question_characters=settings.max_question_characters,
-        stand_in=build_stand_in(settings),
+        stand_in=choose_stand_in(settings),
     )
 
 
@@ -378,7 +348,7 @@ async def open_application(
             adapters, off = build_adapters(stores, metrics)
         for adapter in adapters.values():
             stack.push_async_callback(adapter.aclose)
-        assistant = build_assistant(library, put_under_budget(models, stores, metrics))
+        assistant = build_assistant(library, pay_for(models, stores, metrics))
         dispatcher = Dispatcher(
             stores.inbox,
             Answering(

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from core import notices
-from core.errors import ModelError, ThreadloreError
+from core.errors import ModelError, SearchImpairedError, ThreadloreError
 from core.graph.state import NothingToQuoteError, QuoteReason, Search, TurnContext, TurnState, TurnTrace
 from core.memory import ThreadMemory
 from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Payer, Thread, Turn, trace_id_for
@@ -84,7 +84,9 @@ class Assistant:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 state = await self._run(question, trace, on_text)
-            answer = introduce(state["answer"], state.get("quoted_because"))
+            answer = introduce(
+                state["answer"], state.get("quoted_because"), by_words=state.get("by_words_alone", False)
+            )
             outcome: Outcome = "abstained" if answer.abstained else "answered"
         except TimeoutError:
             log.warning("turn_timed_out", after_seconds=self._timeout_seconds)
@@ -94,6 +96,9 @@ class Assistant:
         except ModelError as error:
             log.error("turn_failed", error=type(error).__name__, detail=str(error)[:300])
             answer, outcome = refusal(notices.MODEL_FAILED, "model_failed"), "failed"
+        except SearchImpairedError:
+            log.error("turn_failed", error="SearchImpairedError")
+            answer, outcome = refusal(notices.SEARCH_IMPAIRED, "search_impaired"), "failed"
         except ThreadloreError as error:
             log.error("turn_failed", error=type(error).__name__, detail=str(error)[:300])
             answer, outcome = refusal(notices.BROKEN, "broken"), "failed"
@@ -196,12 +201,15 @@ def unable(because: QuoteReason) -> tuple[Answer, Outcome]:
     return refusal(notices.MODEL_FAILED, because), "failed"
 
 
-def introduce(answer: Answer, quoted_because: QuoteReason | None) -> Answer:
-    """An answer that is quoted because no model could write says so in its first line."""
-    if quoted_because is None:
-        return answer
-    text = f"*{notices.QUOTED[quoted_because]}*\n\n{answer.text}"
-    return answer.model_copy(update={"text": text, "reason": answer.reason or quoted_because})
+def introduce(answer: Answer, quoted_because: QuoteReason | None, *, by_words: bool) -> Answer:
+    """An answer that is quoted because no model could write says so in its first line; one from a search
+    by words alone says that in its last."""
+    text, reason = answer.text, answer.reason
+    if quoted_because is not None:
+        text, reason = f"*{notices.QUOTED[quoted_because]}*\n\n{text}", reason or quoted_because
+    if by_words:
+        text = f"{text}\n\n*{notices.BY_WORDS_ALONE}*"
+    return answer.model_copy(update={"text": text, "reason": reason})
 
 
 def refusal(notice: str, reason: str) -> Answer:

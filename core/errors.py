@@ -11,6 +11,7 @@ ThreadloreError
 │   │                          (`retry_after_seconds`)
 │   └── ModelPermanentError    refused, wrong key, unknown model: another try is useless
 │       └── BudgetSpentError   no money is left for the call today; `scope` says whose
+├── SearchImpairedError        the embedder fails, and the words alone found nothing
 ├── SourceError                a document or page cannot be read; `reason` is for people
 └── DatasetError               an evaluation data set is not in the format described
 
@@ -72,6 +73,10 @@ class BudgetSpentError(ModelPermanentError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"the budget of the {scope} is spent for today")
         self.scope = scope
+
+
+class SearchImpairedError(ThreadloreError):
+    """The embedder fails and the words alone found nothing: whether there is an answer is not known."""
 
 
 class SourceError(ThreadloreError):

@@ -284,7 +284,7 @@ class Answer(Frozen):
     """What the core returns: Markdown with [n] markers and its citations, or an abstention.
 
     An abstention has `abstained` true, a `reason` for people who study it (no_passages,
-    not_in_documents, unsupported; for a notice: timed_out, model_failed, broken, empty, too_long, budget_spent,
+    not_in_documents, unsupported; for a notice: timed_out, model_failed, broken, empty, too_long, budget_spent, search_impaired,
     too_many_in_a_minute, too_many_in_a_day), and a text that says so honestly. An answer that is quoted because no
     model could write has a reason too (model_failed, budget_spent).
     """

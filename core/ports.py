@@ -296,7 +296,7 @@ class KnowledgeStore(SourceStore, Protocol):
     async def search(
         self,
         text: str,
-        vector: Sequence[float],
+        vector: Sequence[float] | None,
         *,
         embedder: str,
         audience: Audience,
@@ -304,7 +304,8 @@ class KnowledgeStore(SourceStore, Protocol):
         collections: Collection[str] | None = None,
     ) -> list[Passage]:
         """The best passages of both legs, fused, that everyone in the audience may read; best first. A chunk
-        with a parent gives the whole parent, as often as chunks of it were found.
+        with a parent gives the whole parent, as often as chunks of it were found. Without a `vector` the
+        lexical leg searches alone, and no `similarity` is known.
         `collections` narrows further, by name. Raises EmbeddingMismatchError."""
         ...
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from langgraph.runtime import Runtime
 
 from core.graph.state import TurnContext, TurnState
+from core.messages import Passage
 
 
 async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
@@ -12,6 +15,9 @@ async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
     context = runtime.context
     with context.trace.span("search", query=state["query"]) as facts:
         passages = tuple(await context.search(state["query"], audience=state["audience"]))
+        by_words = found_by_words(passages)
+        if by_words:
+            facts["by_words_alone"] = True
         facts["passages"] = [
             {
                 "rank": passage.rank,
@@ -26,4 +32,15 @@ async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
             }
             for passage in passages
         ]
-    return {"passages": passages, "abstain_because": None if passages else "no_passages"}
+    return {
+        "passages": passages,
+        "by_words_alone": by_words,
+        "abstain_because": None if passages else "no_passages",
+    }
+
+
+def found_by_words(passages: Sequence[Passage]) -> bool:
+    """Whether nothing was compared by meaning, because the embedder fails."""
+    return bool(passages) and all(
+        passage.similarity is None and passage.lexical_rank is not None for passage in passages
+    )

@@ -34,6 +34,7 @@ class Search(Protocol):
 
 class TurnState(TypedDict, total=False):
     """`model_index`: which of the models is on duty. `draft`: what it wrote, before the check.
+    `by_words_alone`: nothing was searched by meaning, because the embedder fails.
     `quoted_because`: no model could write, so that the stand-in quotes; why."""
 
     question: str
@@ -44,6 +45,7 @@ class TurnState(TypedDict, total=False):
     model_index: int
     draft: str
     quoted_because: QuoteReason | None
+    by_words_alone: bool
     abstain_because: str | None
     answer: Answer
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import structlog
+
+from core.errors import ModelError, SearchImpairedError
 from core.knowledge.passages import drop_repeats, merge_neighbours
 from core.messages import Audience, Passage
 from core.ports import Embedder, KnowledgeStore
+
+log = structlog.get_logger(__name__)
 
 MOST_REPEATS = 4
 """How many times as many chunks are looked at where several lead to the same place."""
@@ -26,12 +31,17 @@ class Knowledge:
         audience: Audience,
         limit: int = 8,
         collections: Collection[str] | None = None,
+        or_by_words: bool = False,
     ) -> list[Passage]:
         """The best passages for the query, best first; none for a blank query. `collections` narrows by
-        name. Raises ModelError and StorageError."""
+        name. `or_by_words`: while the embedder fails, the words alone will do, and no `similarity` is known.
+
+        Raises ModelError (with `or_by_words` SearchImpairedError, where the words find nothing) and
+        StorageError.
+        """
         if not query.strip():
             return []
-        vector = await self._embedder.embed_query(query)
+        vector = await self._embed(query, or_by_words)
         asked_for = limit
         while True:
             found = await self._store.search(
@@ -42,11 +52,22 @@ class Knowledge:
                 limit=asked_for,
                 collections=collections,
             )
+            if vector is None and not found:
+                raise SearchImpairedError("the embedder fails, and nothing holds the words of the query")
             distinct = drop_repeats(found)
             # Small chunks lead to the same place again and again: look further down for other ones.
             if len(distinct) >= limit or len(found) < asked_for or asked_for >= limit * MOST_REPEATS:
                 return distinct[:limit]
             asked_for = limit * MOST_REPEATS
+
+    async def _embed(self, query: str, or_by_words: bool) -> Sequence[float] | None:
+        try:
+            return await self._embedder.embed_query(query)
+        except ModelError as error:
+            if not or_by_words:
+                raise
+            log.warning("searched_by_words_alone", error=type(error).__name__, detail=str(error)[:200])
+            return None
 
     async def read(
         self,
@@ -55,8 +76,15 @@ class Knowledge:
         audience: Audience,
         limit: int = 8,
         collections: Collection[str] | None = None,
+        or_by_words: bool = False,
     ) -> list[Passage]:
         """What an answer is written from: as `search`, with neighbours merged into readable passages."""
         return merge_neighbours(
-            await self.search(query, audience=audience, limit=limit, collections=collections)
+            await self.search(
+                query,
+                audience=audience,
+                limit=limit,
+                collections=collections,
+                or_by_words=or_by_words,
+            )
         )

@@ -1,13 +1,13 @@
-"""A chat model behind its guards: left alone while it is down, and given up on when it falls silent."""
+"""Models behind their guards: left alone while they are down, and given up on when they are silent or slow."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from core.errors import ModelPermanentError, ModelTransientError
-from core.ports import ChatModel, ModelDelta, ModelRequest
+from core.errors import ModelError, ModelPermanentError, ModelTransientError
+from core.ports import ChatModel, Embedder, ModelDelta, ModelRequest
 from core.providers.breaker import CircuitBreaker
 
 
@@ -61,3 +61,43 @@ class GuardedChatModel:
                 return await anext(deltas, None)
         except TimeoutError:
             raise SilentModelError(f"{self.name} was silent for {self._silence_seconds:g} s") from None
+
+
+class GuardedEmbedder:
+    """Implements core.ports.Embedder around another. A question waits for its vector `seconds` at most, and
+    not at all while the embedder keeps failing; documents, which nobody waits for, have all the time."""
+
+    def __init__(self, embedder: Embedder, breaker: CircuitBreaker, *, seconds: float) -> None:
+        self._embedder = embedder
+        self._breaker = breaker
+        self._seconds = seconds
+
+    @property
+    def name(self) -> str:
+        return self._embedder.name
+
+    @property
+    def dimensions(self) -> int:
+        return self._embedder.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        return self._embedder.max_tokens
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
+        return await self._embedder.embed_documents(texts)
+
+    async def embed_query(self, text: str) -> Sequence[float]:
+        if not self._breaker.admit():
+            raise ModelLeftAloneError(f"{self.name} has failed too often and is left alone for now")
+        try:
+            async with asyncio.timeout(self._seconds):
+                vector = await self._embedder.embed_query(text)
+        except TimeoutError:
+            self._breaker.note_failure()
+            raise SilentModelError(f"{self.name} gave no vector within {self._seconds:g} s") from None
+        except ModelError:
+            self._breaker.note_failure()
+            raise
+        self._breaker.note_success()
+        return vector

@@ -21,7 +21,7 @@ from core.storage.knowledge_vectors import (
     open_model,
     render_vector,
 )
-from core.storage.search import build_search
+from core.storage.search import build_search, build_search_by_words
 from core.storage.sources import PostgresSources
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class PostgresKnowledgeStore(PostgresSources):
         self._policy = policy or SearchPolicy()
         self._models: dict[str, EmbeddingModel] = {}
         self._statements: dict[int, TextualSelect] = {}
+        self._by_words = build_search_by_words(self._policy)
 
     # --- collections --------------------------------------------------------------------
 
@@ -116,27 +117,29 @@ class PostgresKnowledgeStore(PostgresSources):
     async def search(
         self,
         text: str,
-        vector: Sequence[float],
+        vector: Sequence[float] | None,
         *,
         embedder: str,
         audience: Audience,
         limit: int,
         collections: Collection[str] | None = None,
     ) -> list[Passage]:
+        parameters = {
+            "text": text.replace("\x00", " "),
+            **audience.model_dump(),
+            "collections": None if collections is None else sorted(collections),
+            "limit": limit,
+        }
+        if vector is None:
+            rows = await self._database.run(self._by_words, parameters)
+            return [_passage(rank, row) for rank, row in enumerate(rows, start=1)]
         model = await self._known_model(embedder)
         if model is None:
             await self._refuse_other_models(embedder)
             return []
         model.require(len(vector))
         rows = await self._database.run(
-            self._statement(model),
-            {
-                "text": text.replace("\x00", " "),
-                "vector": render_vector(vector),
-                **audience.model_dump(),
-                "collections": None if collections is None else sorted(collections),
-                "limit": limit,
-            },
+            self._statement(model), {**parameters, "vector": render_vector(vector)}
         )
         if not any(row.dense_rank for row in rows):
             await self._refuse_other_models(embedder)

@@ -6,6 +6,8 @@ text as literals, so that PostgreSQL plans with them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from sqlalchemy import Integer, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.expression import TextualSelect
@@ -90,14 +92,24 @@ scored AS MATERIALIZED (
 # A chunk with a parent stands for all of the parent's chunks, one after the other, which leave no gap.
 # What only the lexical leg has found gets its similarity here; what only the dense leg has found holds too few
 # of the words for its coverage to matter.
-_FUSED = """
+_FOUND = """
 found AS MATERIALIZED (
     SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, l.coverage,
            coalesce(d.similarity, -(v.embedding <#> {vector})) AS similarity,
            d.place AS dense_rank, l.place AS lexical_rank
     FROM dense d FULL JOIN lexical l ON l.chunk_id = d.chunk_id
     LEFT JOIN {table} v ON d.chunk_id IS NULL AND v.chunk_id = l.chunk_id
-), fused AS MATERIALIZED (
+)"""
+
+_FOUND_BY_WORDS = """
+found AS MATERIALIZED (
+    SELECT chunk_id, coverage, CAST(NULL AS float8) AS similarity, CAST(NULL AS bigint) AS dense_rank,
+           place AS lexical_rank
+    FROM lexical
+)"""
+
+_FUSED = """
+fused AS MATERIALIZED (
     SELECT *, {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score
     FROM found ORDER BY score DESC, chunk_id LIMIT :limit
 )
@@ -135,10 +147,20 @@ def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
         "terms": TERMS,
         **policy.model_dump(),
     }
-    legs = [part.format(**values) for part in (_DENSE, _WORDS, _LEXICAL, _FUSED)]
+    return _compose(values, (_DENSE, _WORDS, _LEXICAL, _FOUND, _FUSED)).bindparams(
+        bindparam("vector", type_=Text)
+    )
+
+
+def build_search_by_words(policy: SearchPolicy) -> TextualSelect:
+    """The statement without its dense leg, for when there is no vector. Parameters as above, but for it."""
+    return _compose({"terms": TERMS, **policy.model_dump()}, (_WORDS, _LEXICAL, _FOUND_BY_WORDS, _FUSED))
+
+
+def _compose(values: Mapping[str, object], parts: Sequence[str]) -> TextualSelect:
+    legs = [part.format(**values) for part in parts]
     statement = text("WITH " + ", ".join([_READABLE.strip(), *(leg.strip() for leg in legs)])).bindparams(
         bindparam("text", type_=Text),
-        bindparam("vector", type_=Text),
         bindparam("platform", type_=Text),
         bindparam("workspace", type_=Text),
         bindparam("channel", type_=Text),

@@ -75,19 +75,20 @@ class InMemoryKnowledgeStore(InMemorySources):
     async def search(
         self,
         text: str,
-        vector: Sequence[float],
+        vector: Sequence[float] | None,
         *,
         embedder: str,
         audience: Audience,
         limit: int,
         collections: Collection[str] | None = None,
     ) -> list[Passage]:
-        self._check_model(embedder, len(vector))
+        if vector is not None:
+            self._check_model(embedder, len(vector))
         readable = self._readable(audience, collections)
         similarities = {
             chunk.id: sum(a * b for a, b in zip(chunk.vector, vector, strict=True))
             for document, chunk in readable.values()
-            if document.embedder == embedder
+            if vector is not None and document.embedder == embedder
         }
         coverages = self._coverages(text, [chunk for _, chunk in readable.values()])
         size = max(self._policy.leg_size, limit)
