@@ -185,12 +185,12 @@ class LangfuseTracer:
 
     def _put_back(self, batch: list[Turn]) -> None:
         with self._changed:
-            self._waiting.extendleft(turn for turn in reversed(batch) if turn.id not in self._forgotten)
             self._unfinished = 0
+            self._waiting.extendleft(turn for turn in reversed(batch) if turn.id not in self._forgotten)
             self._drop_surplus()
 
     def _drop_surplus(self) -> None:
-        while len(self._waiting) > TURNS_WAITING:
+        while self._waiting and len(self._waiting) + self._unfinished > TURNS_WAITING:
             self._waiting.popleft()
             self.dropped += 1
 

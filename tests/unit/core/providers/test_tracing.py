@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 import pytest_asyncio
 
 from core.messages import Answer, Author, Channel, Citation, Feedback, Span, Thread, TokenUse, Turn
@@ -175,13 +176,16 @@ async def test_turns_wait_for_a_langfuse_that_comes_back(
     assert tracer.dropped == 0
 
 
-async def test_more_than_a_thousand_waiting_turns_drop_the_oldest(tracer: LangfuseTracer) -> None:
-    tracer._exporter.client.shutdown()  # nothing is sent from here on
-    turn = make_turn()
-    for _ in range(tracing.TURNS_WAITING + 200):
+@pytest.mark.parametrize("status", [404, None], ids=["refuses", "is slow"])
+async def test_more_than_a_thousand_waiting_turns_drop_the_oldest(
+    server: LangfuseServer, tracer: LangfuseTracer, status: int | None
+) -> None:
+    server.break_with, server.delay_seconds = status, 0.0 if status else 30.0
+    turns = [make_turn(question=f"question {number}") for number in range(tracing.TURNS_WAITING + 200)]
+    for turn in turns:
         tracer.record_turn(turn)
-    assert tracer.waiting <= tracing.TURNS_WAITING + tracing.TURNS_PER_BATCH
-    assert tracer.dropped >= 100
+        assert tracer.waiting <= tracing.TURNS_WAITING
+    assert tracer.dropped == 200
 
 
 async def test_a_score_is_updated_under_the_time_it_was_first_set(
