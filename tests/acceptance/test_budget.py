@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from bot.testing.slack import SlackServer
@@ -75,6 +76,7 @@ async def test_when_the_budget_is_spent_the_documents_are_quoted(
         assert await figure(serving, "threadlore_budget_spent_usd_total") > 0
 
 
+@pytest.mark.long
 async def test_one_person_cannot_ask_without_end(
     installation: Installation, model: ModelServer, own_database: Database
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from bot.testing.slack import SlackServer
 from core.messages import Turn
 from core.storage.database import Database
@@ -32,6 +34,7 @@ async def ask(slack: SlackServer, database: Database) -> tuple[str, Turn]:
         return slack.replies(CHANNEL, question)[0].ts, await turn_about(database, question)
 
 
+@pytest.mark.long
 async def test_answers_go_on_and_every_rating_arrives_after_the_return(
     installation: Installation, model: ModelServer, langfuse: LangfuseServer, own_database: Database
 ) -> None:
