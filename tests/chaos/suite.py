@@ -211,7 +211,11 @@ SCENARIOS = (
         1,
         {"seconds": 2.0, "per_second": 15, "thinking_seconds": 2.0},
         1,
-        settings=(("WORKER_CONCURRENCY", "800"), ("TURN_TIMEOUT_SECONDS", "240")),
+        settings=(
+            ("WORKER_CONCURRENCY", "800"),
+            ("TURN_TIMEOUT_SECONDS", "240"),
+            ("MODEL_SILENCE_SECONDS", "120"),
+        ),
     ),
     Scenario(
         "O8",
