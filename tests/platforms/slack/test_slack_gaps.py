@@ -274,7 +274,7 @@ async def test_a_channel_that_cannot_be_read_does_not_keep_the_others(
 async def test_the_token_of_one_workspace_reads_for_no_other(slack: SlackServer, world: World) -> None:
     """The database may remember a workspace that an earlier token was for."""
     elsewhere = Channel(platform="slack", workspace="T0EARLIER", id="C1", private=False)
-    await world.positions.advance({elsewhere: "1700000000.000100"})
+    await world.positions.advance({elsewhere: "9999999999.000100"})
     await world.hear("C1")
     async with unheard(slack):
         await slack.mention("U1", "C1", "here")

@@ -14,7 +14,7 @@ from bot.adapter import (
     UndecidableError,
 )
 from bot.slack.adapter import SlackAdapter
-from bot.slack.errors import SlackRefusedError
+from bot.slack.errors import SlackRefusedError, TokenRevokedError
 from bot.testing.slack import Fault, SlackServer
 from tests.platforms.slack.harness import settings_for
 from tests.platforms.slack.making import EMPTY, TURN, Posted, make_answer, make_delivery, make_question
@@ -42,8 +42,8 @@ async def test_a_post_stands_in_the_thread_without_previews(slack: SlackServer, 
         (Fault(error="missing_scope"), ForbiddenError),
         (Fault(status=403), ForbiddenError),
         (Fault(error="invalid_auth"), UnauthorizedError),
-        (Fault(error="token_revoked"), UnauthorizedError),
-        (Fault(error="account_inactive"), UnauthorizedError),
+        (Fault(error="token_revoked"), TokenRevokedError),
+        (Fault(error="account_inactive"), TokenRevokedError),
         (Fault(error="message_not_found"), MessageGoneError),
         (Fault(error="internal_error"), UnavailableError),
         (Fault(status=502), UnavailableError),

@@ -131,8 +131,10 @@ async def test_too_many_sockets_are_waited_for_with_patience(slack: SlackServer)
 
 
 async def test_no_process_asks_for_more_than_six_sockets_a_minute(slack: SlackServer, log: EventLog) -> None:
+    """Also where every refusal is forgotten at once."""
     slack.deliverer.links.most_open = 0
-    async with hearing(slack, log) as adapter:
+    impatient = replace(QUICK, first_pause_seconds=0.001, longest_pause_seconds=0.001)
+    async with hearing(slack, log, impatient) as adapter:
         await asyncio.sleep(4 * QUICK.opens_window_seconds)
         assert not adapter.is_receiving()
         calls = len(slack.calls_of("apps.connections.open"))
