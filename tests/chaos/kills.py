@@ -16,6 +16,7 @@ from tests.chaos.world import LEASE_SECONDS, World
 from tests.crash.platforms import Discord, Platform, Slack
 
 PATIENCE_SECONDS = 90.0
+LONGEST_EXIT_SECONDS = 25.0
 OPEN_ITEMS = text("select count(*) from inbox where state in ('queued', 'running')")
 PARKED_ITEMS = text("select count(*) from inbox where state = 'parked'")
 WAIT_TO_STORE = text(
@@ -187,6 +188,8 @@ async def stop_under_load(world: World, seed: int, *, questions: int = 40) -> Ou
             problems.append(f"replica {replica.name} did not end well: {str(error)[:200]}")
         replica.start_again()
         await replica.ready()
+    if slowest > LONGEST_EXIT_SECONDS:
+        problems.append(f"a replica took {slowest:.1f} s to end")
     since = time.monotonic()
     await asking
     outcome = Outcome(

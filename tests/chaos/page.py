@@ -79,17 +79,21 @@ def _what_was_counted(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
                 summary.unfinished,
                 summary.out_of_order,
                 summary.noticed,
+                "" if _failed(summary) or summary.asked < 3 else f"1 in {summary.asked // 3:,}",
             )
         )
     asked = sum(summary.asked for _, summary in shown)
-    failed = sum(s.lost + s.untold + s.doubled + s.unfinished + s.out_of_order for _, s in shown)
+    failed = sum(_failed(summary) for _, summary in shown)
     head = ("", "What was done", "Seeds", "Faults", "Questions", "Lost", "Twice", "Half", "Order", "Notices")
-    verdict = [f"{asked:,} questions in all, {failed} of them went wrong."]
-    if not failed:
-        verdict = [
-            f"{asked:,} questions in all, none went wrong: below 1 in {asked // 3:,}, with 95 % confidence."
-        ]
-    return ["## Under each fault", "", *_table(head, rows), *verdict, ""]
+    verdict = [
+        f"{asked:,} questions in all, {failed or 'none'} of them went wrong. The last column says, with 95 % "
+        "confidence, below which rate failures stay where none was seen: three in the number of questions."
+    ]
+    return ["## Under each fault", "", *_table((*head, "Below"), rows), *verdict, ""]
+
+
+def _failed(summary: Summary) -> int:
+    return summary.lost + summary.untold + summary.doubled + summary.unfinished + summary.out_of_order
 
 
 def _times(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
