@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.storage import (  # noqa: F401 (registers all tables)
     installation_tables,
     knowledge_tables,
+    lease_tables,
     position_tables,
     spending_tables,
     tables,
