@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_A_VECTOR = 5.0
 """How long a question waits for a hosted embedder before it is searched for by its words alone."""
+SHORTEST_SHARD_LEASE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ def build_adapters(stores: Stores, metrics: Metrics) -> tuple[dict[str, Adapter]
 
     adapters: dict[str, Adapter] = {"web": WebAdapter()}
     off: dict[str, str] = {}
-    for adapter in (_build_slack(stores, metrics), _build_discord()):
+    for adapter in (_build_slack(stores, metrics), _build_discord(stores, metrics)):
         if isinstance(adapter, Off):
             off[adapter.platform] = adapter.remedy
         else:
@@ -309,15 +310,30 @@ def _build_slack(stores: Stores, metrics: Metrics) -> Adapter | Off:
     return SlackAdapter(settings, stores.installations, shared, metrics)
 
 
-def _build_discord() -> Adapter | Off:
+def _build_discord(stores: Stores, metrics: Metrics) -> Adapter | Off:
     from bot.discord.settings import DiscordSettings
 
     settings = read_settings(DiscordSettings)
     if settings.discord_token is None:
         return Off("discord", "Set DISCORD_TOKEN (docs/howto/connect-discord.md).")
     from bot.discord.adapter import DiscordAdapter
+    from bot.discord.catching_up import CatchUpLimits
+    from bot.discord.identifying import IdentifyLimits
+    from bot.discord.listening import Coordination, DiscordLimits
+    from core.storage.leases import PostgresAllowances, PostgresLeases
+    from core.storage.positions import PostgresChannelPositions
 
-    return DiscordAdapter(settings)
+    database = stores.database
+    shared = Coordination(
+        PostgresLeases(database), PostgresAllowances(database), PostgresChannelPositions(database)
+    )
+    limits = DiscordLimits(
+        # A shard is taken over sooner than an item: whoever asks meanwhile waits.
+        lease_seconds=max(SHORTEST_SHARD_LEASE_SECONDS, stores.settings.lease_seconds / 2),
+        identify=IdentifyLimits(per_shard_an_hour=settings.discord_sessions_per_hour),
+        catch_up=CatchUpLimits(oldest_seconds=stores.settings.answer_max_age_minutes * 60),
+    )
+    return DiscordAdapter(settings, shared, metrics, limits=limits)
 
 
 @asynccontextmanager

@@ -69,9 +69,10 @@ class Metrics:
             "Age of the oldest item that could be claimed",
             registry=registry,
         )
-        self._add_gaps(registry)
+        self._count_platforms(registry)
 
-    def _add_gaps(self, registry: CollectorRegistry) -> None:
+    def _count_platforms(self, registry: CollectorRegistry) -> None:
+        """What is between a platform and us: silence, and refusals."""
         self.gaps = Counter(
             "threadlore_gaps_total", "Times that a platform was not heard", ("platform",), registry=registry
         )
@@ -85,6 +86,12 @@ class Metrics:
             "threadlore_missed_messages_total",
             "Messages to us that were read back after a gap: found, or too old to be answered",
             ("platform", "outcome"),
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "threadlore_platform_refusals_total",
+            "Calls that a platform refused, by HTTP status",
+            ("platform", "status"),
             registry=registry,
         )
 

@@ -91,7 +91,7 @@ def parse_message(
         return None
     addressing = _addressing(payload, place, self_id)
     message = _message(payload, place, self_id, roots or {})
-    if addressing is None or (addressing == "thread" and not message.text):
+    if addressing is None or (addressing == "thread" and not message.text) or _is_withheld(payload):
         return None
     replies_to_others = payload.get("message_reference") is not None and not _is_reply_to_us(payload, self_id)
     return MessagePosted(
@@ -179,6 +179,13 @@ def parse_reply_reference(reply_handle: str | None) -> str | None:
 
 def _is_from_somebody_else(payload: Payload, self_id: str) -> bool:
     return payload.get("type", 0) in (DEFAULT_MESSAGE, REPLY) and str(payload["author"]["id"]) != self_id
+
+
+def _is_withheld(payload: Payload) -> bool:
+    """Whether Discord kept the content back, as it does without the Message Content intent, from a message
+    in a server that does not name us: nothing at all is in it."""
+    shown = ("content", "attachments", "embeds", "components", "sticker_items", "poll")
+    return payload.get("guild_id") is not None and not any(payload.get(field) for field in shown)
 
 
 def _is_reply_to_us(payload: Payload, self_id: str) -> bool:

@@ -3,8 +3,10 @@ slash commands. What arrives is handed on; nothing is decided here."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
+import aiohttp
 import discord
 import structlog
 import yarl
@@ -41,10 +43,21 @@ def use_addresses(api_url: str, gateway_url: str) -> None:
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
 
 
-class DiscordClient(discord.Client):
-    """Sends as soon as it is logged in; hands on, once connected, what arrives."""
+class WatchesConnection(Protocol):
+    """Who decides whether a session may begin, and is told that one has."""
 
-    def __init__(self) -> None:
+    async def admit(self) -> None: ...
+
+    def note_ready(self) -> None: ...
+
+
+class DiscordClient(discord.Client):
+    """Sends as soon as it is logged in; hands on, once connected, what arrives.
+
+    `shard`: the number of the shard to listen to, and of how many. `trace` sees every call over HTTP.
+    """
+
+    def __init__(self, trace: aiohttp.TraceConfig, shard: tuple[int, int] | None = None) -> None:
         intents = discord.Intents(
             guilds=True,
             guild_messages=True,
@@ -63,10 +76,29 @@ class DiscordClient(discord.Client):
             guild_ready_timeout=GUILD_WAIT_SECONDS,
             # Frames as they are: the library's objects leave out what Events need.
             enable_debug_events=True,
+            http_trace=trace,
+            shard_id=None if shard is None else shard[0],
+            shard_count=None if shard is None else shard[1],
         )
+        self.session: WatchesConnection | None = None
         self.frames: TakesFrames | None = None
         self.interactions: TakesInteractions | None = None
         self.tree = _build_commands(self)
+
+    async def close(self) -> None:
+        # The library waits for more servers after READY, and would tell a loop that is gone.
+        waiting: asyncio.Task[None] | None = getattr(self._connection, "_ready_task", None)
+        if waiting is not None:
+            waiting.cancel()
+        await super().close()
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        if self.session is not None:
+            await self.session.admit()
+
+    async def on_ready(self) -> None:
+        if self.session is not None:
+            self.session.note_ready()
 
     async def on_socket_raw_receive(self, frame: str) -> None:
         if self.frames is not None:

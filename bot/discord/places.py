@@ -37,6 +37,16 @@ def place_of_interaction(interaction: discord.Interaction) -> Place:
     return _place(interaction.guild, interaction.channel, {}, None)
 
 
+def may_read(client: discord.Client, guild_id: str, channel_id: str) -> bool:
+    """Whether we may read back what was said in a channel. True where the library cannot tell."""
+    guild = client.get_guild(int(guild_id))
+    channel = guild.get_channel_or_thread(int(channel_id)) if guild is not None else None
+    if guild is None or channel is None or guild.self_role is None:
+        return True
+    allowed = channel.permissions_for(guild.me)
+    return allowed.view_channel and allowed.read_message_history
+
+
 def _place(
     guild: discord.Guild,
     channel: discord.abc.GuildChannel | discord.Thread | None,

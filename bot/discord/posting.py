@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 
-from bot.adapter import Delivery, MessageGoneError, Rendered, ReplyTarget, UndecidableError
+from bot.adapter import (
+    Delivery,
+    ForbiddenError,
+    MessageGoneError,
+    Rendered,
+    ReplyTarget,
+    UndecidableError,
+)
 from bot.discord.commands import InteractionHandle, parse_handle
 from bot.discord.errors import NotAcknowledgedError, TokenExpiredError
 from bot.discord.events import parse_reply_reference
@@ -20,6 +29,7 @@ ACKNOWLEDGED_WITHIN_SECONDS = 4.0
 PAGES = 20
 PAGE = 100
 LOADING = 1 << 7
+REMEMBERED_MOVES = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +43,7 @@ class Poster:
         self._channels = channels
         self._interactions = interactions
         self._self_id = self_id
+        self._in_private: OrderedDict[UUID, None] = OrderedDict()
 
     async def post(self, delivery: Delivery) -> str:
         handle = parse_handle(delivery.target.reply_handle)
@@ -41,7 +52,7 @@ class Poster:
         try:
             return await self._answer_command(handle, delivery)
         except (TokenExpiredError, MessageGoneError):
-            return await self._post_in_channel(delivery, None)
+            return await self._post_after_token(delivery)
 
     async def edit(self, delivery: Delivery, message_id: str) -> None:
         target, body = delivery.target, delivery.rendered.body
@@ -53,6 +64,12 @@ class Poster:
                 return
             except TokenExpiredError:
                 log.info("command_token_expired")
+        if handle is not None and target.only_author_sees:
+            # What only the asker sees can be changed through the token alone: the whole goes out anew.
+            await self._post_after_token(delivery)
+            return
+        if delivery.effect_id in self._in_private:
+            target = target.model_copy(update={"only_author_sees": True})
         await self._channels.edit_message(await self._channel_of(target), message_id, body)
 
     async def find_posted(self, delivery: Delivery) -> str | None:
@@ -72,16 +89,34 @@ class Poster:
             return str(original["id"]) if _is_written(original) else None
         return await self._search(delivery, str(original["id"]))
 
+    async def _post_after_token(self, delivery: Delivery) -> str:
+        """The answer to a command goes to the channel instead; to the asker, where the bot may not speak."""
+        try:
+            return await self._post_in_channel(delivery, None)
+        except ForbiddenError:
+            if delivery.target.only_author_sees:
+                raise
+            log.info("command_answered_in_private")
+            private = delivery.target.model_copy(update={"only_author_sees": True})
+            self._in_private[delivery.effect_id] = None
+            if len(self._in_private) > REMEMBERED_MOVES:
+                self._in_private.popitem(last=False)
+            return await self._post_in_channel(delivery.model_copy(update={"target": private}), None)
+
     async def _answer_command(self, handle: InteractionHandle, delivery: Delivery) -> str:
         if not handle.is_valid(datetime.now(UTC)):
             raise TokenExpiredError("15 minutes are over")
         if delivery.part == 0:
             return await self._edit_original(handle, delivery.rendered)
         if delivery.target.only_author_sees:
-            return await self._interactions.follow_up(handle, delivery.rendered.body)
+            return await self._interactions.follow_up(handle, delivery.rendered.body, ephemeral=True)
         # Follow-ups have no nonce, posts in the channel do.
         original = await self._original(handle)
-        return await self._post_in_channel(delivery, str(original["id"]))
+        try:
+            return await self._post_in_channel(delivery, str(original["id"]))
+        except ForbiddenError:
+            # Commands work where the bot may not speak: there it can speak through the token alone.
+            return await self._interactions.follow_up(handle, delivery.rendered.body, ephemeral=False)
 
     async def _edit_original(self, handle: InteractionHandle, rendered: Rendered) -> str:
         while True:

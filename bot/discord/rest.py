@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from bot.adapter import (
 )
 from bot.discord.commands import InteractionHandle
 from bot.discord.errors import NotAcknowledgedError, TokenExpiredError, adapter_error, speaking_adapter_errors
+from bot.discord.refusals import Refusals
 from bot.discord.render import NO_MENTIONS, SUPPRESS_EMBEDS
 
 UNKNOWN_WEBHOOK = 10015
@@ -37,6 +39,16 @@ LONGEST_WAIT_SECONDS = 10.0
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class GatewayLimits:
+    """How many shards Discord recommends, and how many sessions may still be begun, until when."""
+
+    shards: int
+    remaining: int
+    reset_after_seconds: float
+    max_concurrency: int
+
+
 def nonce_of(effect_id: UUID) -> str:
     """22 characters that stand for the effect, so that Discord takes it once (at most 25 are allowed)."""
     return base64.urlsafe_b64encode(effect_id.bytes).rstrip(b"=").decode()
@@ -45,14 +57,15 @@ def nonce_of(effect_id: UUID) -> str:
 class ChannelCalls:
     """Calls with the bot's own token."""
 
-    def __init__(self, client: discord.Client) -> None:
+    def __init__(self, client: discord.Client, refusals: Refusals) -> None:
         self._client = client
+        self._refusals = refusals
 
-    @property
-    def _http(self) -> discord.http.HTTPClient:
-        """The library's calls, which break in odd ways before the login."""
+    def _http(self, channel_id: str | None = None) -> discord.http.HTTPClient:
+        """The library's calls, where they may be made now. They break in odd ways before the login."""
         if self._client.user is None:
             raise UnavailableError("not logged in", maybe_accepted=False)
+        self._refusals.require_allowed(channel_id)
         return self._client.http
 
     async def create_message(
@@ -65,7 +78,7 @@ class ChannelCalls:
             payload["message_reference"] = {"message_id": reference, "fail_if_not_exists": False}
         route = Route("POST", "/channels/{channel_id}/messages", channel_id=channel_id)
         with speaking_adapter_errors(posting=True):
-            message = cast(Json, await self._http.request(route, json=payload))
+            message = cast(Json, await self._http(channel_id).request(route, json=payload))
         message_id = str(message["id"])
         if str(message.get("content", "")).strip() != str(body.get("content", "")).strip():
             await self.edit_message(channel_id, message_id, body)
@@ -73,36 +86,50 @@ class ChannelCalls:
 
     async def edit_message(self, channel_id: str, message_id: str, body: Mapping[str, Any]) -> None:
         with speaking_adapter_errors():
-            await self._http.request(_message_route("PATCH", channel_id, message_id), json=_safe(body))
+            route = _message_route("PATCH", channel_id, message_id)
+            await self._http(channel_id).request(route, json=_safe(body))
 
     async def delete_message(self, channel_id: str, message_id: str) -> None:
         with speaking_adapter_errors():
-            await self._http.delete_message(int(channel_id), int(message_id))
+            await self._http(channel_id).delete_message(int(channel_id), int(message_id))
 
     async def fetch_message(self, channel_id: str, message_id: str) -> Json:
         with speaking_adapter_errors():
-            return cast(Json, await self._http.request(_message_route("GET", channel_id, message_id)))
+            route = _message_route("GET", channel_id, message_id)
+            return cast(Json, await self._http(channel_id).request(route))
 
     async def fetch_history(self, channel_id: str, limit: int, **around: str) -> list[Json]:
         """At most 100 messages, newest first; `before` or `after` a message id."""
         route = Route("GET", "/channels/{channel_id}/messages", channel_id=channel_id)
         with speaking_adapter_errors():
-            return cast(list[Json], await self._http.request(route, params={"limit": limit, **around}))
+            params = {"limit": limit, **around}
+            return cast(list[Json], await self._http(channel_id).request(route, params=params))
 
     async def show_typing(self, channel_id: str) -> None:
         with speaking_adapter_errors():
-            await self._http.send_typing(int(channel_id))
+            await self._http(channel_id).send_typing(int(channel_id))
+
+    async def fetch_gateway_limits(self) -> GatewayLimits:
+        with speaking_adapter_errors():
+            shards, _, limit = await self._http().get_bot_gateway()
+        return GatewayLimits(
+            shards=shards,
+            remaining=limit["remaining"],
+            reset_after_seconds=limit["reset_after"] / 1000,
+            max_concurrency=limit["max_concurrency"],
+        )
 
     async def open_dm(self, user_id: str) -> str:
         """The id of the channel that is shared with this person alone."""
         with speaking_adapter_errors():
-            return str((await self._http.start_private_message(int(user_id)))["id"])
+            return str((await self._http().start_private_message(int(user_id)))["id"])
 
 
 class InteractionCalls:
     """Calls with the token of a command; TokenExpiredError once it does not serve any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._session: aiohttp.ClientSession | None = None
 
     async def aclose(self) -> None:
@@ -120,10 +147,11 @@ class InteractionCalls:
     async def fetch_original(self, handle: InteractionHandle) -> Json:
         return await self._repeated("GET", handle, "/messages/@original", None)
 
-    async def follow_up(self, handle: InteractionHandle, body: Mapping[str, Any]) -> str:
-        """One more message that only the asker sees; never repeated. Returns the message id."""
-        safe = _safe(body)
-        payload = {**safe, "flags": safe["flags"] | EPHEMERAL}
+    async def follow_up(self, handle: InteractionHandle, body: Mapping[str, Any], *, ephemeral: bool) -> str:
+        """One more message, for all or for the asker alone; never repeated. Returns the message id."""
+        payload = _safe(body)
+        if ephemeral:
+            payload["flags"] |= EPHEMERAL
         return str((await self._call("POST", handle, "?wait=true", payload))["id"])
 
     async def _repeated(
@@ -142,7 +170,12 @@ class InteractionCalls:
 
     async def _call(self, method: str, handle: InteractionHandle, path: str, payload: Json | None) -> Json:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=CALL_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                timeout=CALL_TIMEOUT,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[self._refusals.build_trace()],
+            )
+        self._refusals.require_room()
         url = f"{Route.BASE}/webhooks/{handle.application_id}/{handle.token}{path}"
         posting = method == "POST"
         with speaking_adapter_errors(posting=posting):

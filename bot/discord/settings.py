@@ -24,6 +24,9 @@ class DiscordSettings(EnvironmentSettings):
         pattern=r"^wss?://",
         description="The address of Discord's gateway; leave it out for Discord itself.",
     )
+    discord_sessions_per_hour: int = Field(
+        default=10, ge=1, le=1000, description="A whole number from 1 to 1000; Discord allows 1,000 in a day."
+    )
     feedback_emoji: str | None = Field(
         default=None, description="name=1 or name=-1, separated by commas, for example party_parrot=1."
     )

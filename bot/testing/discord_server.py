@@ -39,7 +39,8 @@ class DiscordServer:
 
     async def __aenter__(self) -> Self:
         app = web.Application(
-            middlewares=[self.rest.guard, self._fault_middleware()], client_max_size=32 << 20
+            middlewares=[self.rest.count_refusals, self.rest.guard, self._fault_middleware()],
+            client_max_size=32 << 20,
         )
         self.rest.add_routes(app.router, PREFIX)
         app.router.add_get("/gateway-socket", self.gateway.handle)
@@ -141,6 +142,16 @@ class DiscordServer:
         channel_id = self.world.add_channel(name, private=private)
         self.gateway.dispatch("CHANNEL_CREATE", self.world.channels[channel_id])
         return channel_id
+
+    def remove_bot(self) -> None:
+        """Somebody throws the bot out of the server."""
+        self.gateway.dispatch("GUILD_DELETE", {"id": self.guild_id})
+        self.world.has_bot = False
+
+    def expire_interactions(self) -> None:
+        """The 15 minutes of every command and click so far are over."""
+        for interaction in self.world.interactions.values():
+            interaction.began_at -= self.rest.token_seconds
 
     def create_thread(
         self, name: str, *, parent: str | None = None, private: bool = False, starter: str | None = None

@@ -208,6 +208,8 @@ async def open_world(
                 **slack.environment("socket"),
                 "SLACK_SIGNING_SECRET": SIGNING_SECRET,
                 **settings_for_discord(discord),
+                # An hour's sessions are soon used up where replicas are killed every few seconds.
+                "DISCORD_SESSIONS_PER_HOUR": "1000",
                 "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
                 **(settings or {}),
             },

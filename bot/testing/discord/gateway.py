@@ -31,6 +31,7 @@ class Session:
     """One identified client; it outlives its connection so that it can be resumed."""
 
     intents: int
+    shard: tuple[int, int] = (0, 1)
     id: str = field(default_factory=lambda: uuid4().hex)
     sequence: int = 0
     sent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=REPLAYED_EVENTS))
@@ -45,7 +46,8 @@ class Session:
 
 
 class Gateway:
-    """All sessions. `heartbeats_answered` off plays a connection that is half dead."""
+    """All sessions. `heartbeats_answered` off plays a connection that is half dead; `identify_closes_with`
+    answers the next sessions with a close code; `shards` is what Discord recommends."""
 
     def __init__(self, world: World, token: str, *, heartbeat_seconds: float) -> None:
         self._world = world
@@ -56,18 +58,31 @@ class Gateway:
         self.identifies = 0
         self.resumes = 0
         self.message_content_allowed = True
+        self.identify_closes_with: int | None = None
+        self.shards = 1
         self.heartbeats_answered = True
         self.guild_is_late = False
         self._sockets: set[web.WebSocketResponse] = set()
+        self._dropped: set[web.WebSocketResponse] = set()
 
     def dispatch(self, name: str, data: Json) -> None:
         """Send an event to every session whose intents ask for it."""
         for session in self.sessions.values():
-            if self._wanted(name, data, session.intents):
+            if self._is_told(session, data) and self._wanted(name, data, session.intents):
                 session.dispatch(name, self._seen_by(session, name, data))
+
+    @property
+    def connected(self) -> list[Session]:
+        """The sessions that somebody listens to right now."""
+        return [session for session in self.sessions.values() if session.outbox is not None]
+
+    def forget_sessions(self) -> None:
+        """None of them can be resumed any more."""
+        self.sessions.clear()
 
     async def drop_connections(self, code: int = 4000) -> None:
         """Close every connection; sessions stay and can be resumed."""
+        self._dropped |= self._sockets
         for socket in list(self._sockets):
             await socket.close(code=code)
 
@@ -86,9 +101,14 @@ class Gateway:
                     session = await self._take(json.loads(frame.data), socket, outbox) or session
         finally:
             self._sockets.discard(socket)
+            was_dropped = socket in self._dropped
+            self._dropped.discard(socket)
             writer.cancel()
             if session is not None and session.outbox is outbox:
                 session.outbox = None
+                if not was_dropped and socket.close_code in (1000, 1001):
+                    # Whoever leaves in order ends the session with it.
+                    self.sessions.pop(session.id, None)
         return socket
 
     async def _take(
@@ -103,16 +123,20 @@ class Gateway:
             await socket.close(code=4004)
         elif op == 2:
             self.identifies += 1
+            code = self.identify_closes_with
             if data["intents"] & MESSAGE_CONTENT and not self.message_content_allowed:
-                await socket.close(code=4014)
+                code = 4014
+            if code is not None:
+                await socket.close(code=code)
             else:
-                return self._identify(data["intents"], outbox)
+                return self._identify(data, outbox)
         elif op == 6:
             return self._resume(data, outbox)
         return None
 
-    def _identify(self, intents: int, outbox: asyncio.Queue[str]) -> Session:
-        session = Session(intents, outbox=outbox)
+    def _identify(self, data: Json, outbox: asyncio.Queue[str]) -> Session:
+        number, count = data.get("shard") or (0, 1)
+        session = Session(data["intents"], (number, count), outbox=outbox)
         self.sessions[session.id] = session
         world = self._world
         session.dispatch(
@@ -120,13 +144,14 @@ class Gateway:
             {
                 "v": 10,
                 "user": world.bot,
-                "guilds": [{"id": world.guild_id, "unavailable": True}],
+                "guilds": [{"id": world.guild_id, "unavailable": True}] if self._tells_guild(session) else [],
                 "session_id": session.id,
+                "shard": [number, count],
                 "resume_gateway_url": self.url,
                 "application": {"id": world.application_id, "flags": 0},
             },
         )
-        if not self.guild_is_late:
+        if self._tells_guild(session) and not self.guild_is_late:
             session.dispatch("GUILD_CREATE", world.guild())
         return session
 
@@ -146,6 +171,15 @@ class Gateway:
                 outbox.put_nowait(frame)
         session.dispatch("RESUMED", {})
         return session
+
+    def _tells_guild(self, session: Session) -> bool:
+        number, count = session.shard
+        return self._world.has_bot and (int(self._world.guild_id) >> 22) % count == number
+
+    def _is_told(self, session: Session, data: Json) -> bool:
+        """A server's events go to its shard, direct messages to the first."""
+        in_server = bool(data.get("guild_id")) or data.get("id") == self._world.guild_id
+        return self._tells_guild(session) if in_server else session.shard[0] == 0
 
     def _wanted(self, name: str, data: Json, intents: int) -> bool:
         needed = next(value for prefix, value in INTENTS.items() if name.startswith(prefix))

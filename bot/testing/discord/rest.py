@@ -50,6 +50,8 @@ class RestApi:
         self.limits = RateLimits()
         self.token_seconds = TOKEN_SECONDS
         self.session_limit = 1000
+        self.session_reset_seconds = 0.0
+        self.refused: list[tuple[int, str]] = []
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         add = router.add_route
@@ -76,6 +78,14 @@ class RestApi:
         add("GET", webhook, self._get_webhook_message)
         add("PATCH", webhook, self._edit_webhook_message)
         add("DELETE", webhook, self._delete_webhook_message)
+
+    @web.middleware
+    async def count_refusals(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Keeps what Discord would count before it bans an address."""
+        response: web.StreamResponse = await handler(request)
+        if response.status in (401, 403, 429):
+            self.refused.append((response.status, f"{request.method} {request.path}"))
+        return response
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -124,8 +134,13 @@ class RestApi:
 
     async def _gateway_bot(self, request: web.Request) -> web.Response:
         remaining = self.session_limit - self._gateway.identifies
-        limit = {"total": 1000, "remaining": remaining, "reset_after": 0, "max_concurrency": 1}
-        return answer({"url": self._gateway.url, "shards": 1, "session_start_limit": limit})
+        if remaining < 0:
+            self.violations.append("more sessions than Discord allows: it would reset the token")
+        reset_after = int(self.session_reset_seconds * 1000)
+        limit = {"total": 1000, "remaining": remaining, "reset_after": reset_after, "max_concurrency": 1}
+        return answer(
+            {"url": self._gateway.url, "shards": self._gateway.shards, "session_start_limit": limit}
+        )
 
     async def _put_commands(self, request: web.Request) -> web.Response:
         commands = cast(list[Json], request[BODY])
@@ -342,7 +357,8 @@ class RestApi:
         channel_id = request.match_info["channel"]
         if channel_id not in self._world.channels:
             raise RefusedError(404, UNKNOWN_CHANNEL, "Unknown Channel")
-        if channel_id in self.forbidden_channels:
+        gone = not self._world.has_bot and self._world.guild_id_of(channel_id) is not None
+        if channel_id in self.forbidden_channels or gone:
             raise RefusedError(403, NO_ACCESS, "Missing Access")
         return channel_id
 

@@ -40,7 +40,8 @@ class Interaction:
 
 
 class World:
-    """The state behind the API. `ephemeral` holds messages that one person sees; `pings` what notified whom."""
+    """The state behind the API. `ephemeral` holds messages that one person sees; `pings` what notified whom;
+    `has_bot` says whether the bot is still in the server."""
 
     def __init__(self) -> None:
         self._last_snowflake = 0
@@ -50,6 +51,7 @@ class World:
         self.ephemeral: dict[str, Json] = {}
         self.interactions: dict[str, Interaction] = {}
         self.pings: list[tuple[str, str]] = []
+        self.has_bot = True
         self.application_id = self.next_id()
         self.bot = self._make_user("threadlore", bot=True, id_=self.application_id)
         self.guild_id = self.next_id()
@@ -157,8 +159,8 @@ class World:
                     "tags": {"bot_id": self.bot["id"]},
                 },
             ],
-            "channels": [c for c in self.channels.values() if c["type"] == TEXT],
-            "threads": [c for c in self.channels.values() if c["type"] in (PUBLIC_THREAD, PRIVATE_THREAD)],
+            "channels": self._channels_of_type(TEXT),
+            "threads": self._channels_of_type(PUBLIC_THREAD, PRIVATE_THREAD),
             "members": [{**self.member(), "user": self.bot, "roles": [self.bot_role_id]}],
             "emojis": [],
             "stickers": [],
@@ -173,6 +175,14 @@ class World:
             "system_channel_flags": 0,
             "unavailable": False,
         }
+
+    def _channels_of_type(self, *types: int) -> list[Json]:
+        """Each with the id of its newest message."""
+        return [
+            channel | {"last_message_id": max(self.messages[id_], key=int, default=None)}
+            for id_, channel in self.channels.items()
+            if channel["type"] in types
+        ]
 
     def member(self) -> Json:
         """A member as it comes with a message: without its user."""

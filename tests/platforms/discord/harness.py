@@ -8,9 +8,13 @@ from typing import Literal
 
 from bot.adapter import Adapter
 from bot.discord.adapter import DiscordAdapter
+from bot.discord.listening import Coordination, DiscordLimits
 from bot.discord.settings import DiscordSettings
+from bot.metrics import Metrics
 from bot.testing.discord.faults import Fault
 from bot.testing.discord_server import DiscordServer
+from core.testing.leases import InMemoryAllowances, InMemoryLeases
+from core.testing.positions import InMemoryChannelPositions
 from tests.contracts.adapter_harness import EventLog, Shown
 
 POST = r"^POST /channels/\d+/messages$"
@@ -24,6 +28,24 @@ def settings_for(server: DiscordServer, **more: str) -> DiscordSettings:
             "discord_gateway_url": server.gateway_url,
             **more,
         }
+    )
+
+
+def make_coordination() -> Coordination:
+    """What the processes of one token share, within one process."""
+    return Coordination(InMemoryLeases(), InMemoryAllowances(), InMemoryChannelPositions())
+
+
+def make_adapter(
+    server: DiscordServer,
+    coordination: Coordination | None = None,
+    limits: DiscordLimits | None = None,
+    metrics: Metrics | None = None,
+    **more: str,
+) -> DiscordAdapter:
+    """An adapter on the loopback server; alone, unless it shares the coordination of another."""
+    return DiscordAdapter(
+        settings_for(server, **more), coordination or make_coordination(), metrics, limits=limits
     )
 
 
@@ -88,7 +110,7 @@ class DiscordHarness:
 async def open_harness() -> AsyncIterator[DiscordHarness]:
     """A new server for each test: nothing is left of the one before."""
     async with DiscordServer() as server:
-        adapter, sender = (DiscordAdapter(settings_for(server)) for _ in range(2))
+        adapter, sender = (make_adapter(server) for _ in range(2))
         harness = DiscordHarness(server, adapter, sender)
         await sender.open()
         await adapter.start(harness.log.take)

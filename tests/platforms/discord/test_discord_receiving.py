@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.discord.adapter import DiscordAdapter
 from bot.discord.commands import NOT_TAKEN
+from bot.discord.listening import DiscordLimits
 from bot.testing.discord.faults import Fault
 from bot.testing.discord_server import DiscordServer
 from core.errors import SettingsError, StorageUnavailableError
 from core.messages import Event, FeedbackGiven, MessageDeleted, MessageEdited, MessagePosted
 from tests.contracts.adapter_harness import EventLog
 from tests.contracts.test_adapter import answered, asked
-from tests.platforms.discord.harness import DiscordHarness, open_harness, settings_for
+from tests.platforms.discord.harness import DiscordHarness, make_adapter, open_harness
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_a_reply_after_a_restart_still_finds_its_thread(harness: DiscordHa
     second_answer = await answered(harness, first)
     await harness.adapter.aclose()
     log = EventLog()
-    restarted = DiscordAdapter(settings_for(harness.server))
+    restarted = make_adapter(harness.server)
     await restarted.start(log.take)
     message_id = harness.server.reply("alice", "even more", to=second_answer)
     event = await log.next(MessagePosted, lambda e: e.message.id == message_id)
@@ -145,7 +145,7 @@ async def test_marks_of_bots_do_not_count(harness: DiscordHarness) -> None:
 async def test_custom_emoji_count_as_the_setting_says() -> None:
     async with DiscordServer() as server:
         log = EventLog()
-        adapter = DiscordAdapter(settings_for(server, feedback_emoji="party_parrot=1"))
+        adapter = make_adapter(server, feedback_emoji="party_parrot=1")
         await adapter.start(log.take)
         answer = server.world.add_message(server.general, server.bot_id, "An answer.")
         server.react("bob", answer["id"], "party_parrot")
@@ -174,7 +174,7 @@ async def test_a_command_is_stored_before_it_is_acknowledged() -> None:
             await release.wait()
             return True
 
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(slow_sink)
         command = server.slash_ask("alice", "What?")
         await asyncio.wait_for(stored.wait(), 5)
@@ -193,7 +193,7 @@ async def test_leaving_acknowledges_a_command_that_is_being_stored() -> None:
             await release.wait()
             return True
 
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(slow_sink)
         command = server.slash_ask("alice", "What?")
         await asyncio.wait_for(stored.wait(), 5)
@@ -218,7 +218,7 @@ async def test_a_command_that_cannot_be_stored_is_refused_aloud() -> None:
         async def broken_sink(event: Event) -> bool:
             raise StorageUnavailableError("away")
 
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(broken_sink)
         server.slash_ask("alice", "What?")
         (message,) = await server.wait_until(lambda: server.ephemeral_to("alice"))
@@ -246,7 +246,7 @@ async def test_events_wait_for_a_store_that_is_away_and_keep_their_order() -> No
                 raise StorageUnavailableError("away")
             return await log.take(event)
 
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(sink)
         ids = [server.dm("alice", text) for text in ("one", "two", "three")]
         events = await log.several(3, (MessagePosted,))
@@ -266,7 +266,7 @@ async def test_a_dropped_connection_is_resumed_and_loses_nothing(harness: Discor
 
 async def test_a_silent_gateway_is_not_receiving() -> None:
     async with DiscordServer(heartbeat_seconds=0.2) as server:
-        adapter = DiscordAdapter(settings_for(server), longest_silence_seconds=0.3)
+        adapter = make_adapter(server, limits=DiscordLimits(longest_silence_seconds=0.3))
         await adapter.start(EventLog().take)
         assert adapter.is_receiving()
         server.gateway.heartbeats_answered = False
@@ -279,7 +279,7 @@ async def test_a_silent_gateway_is_not_receiving() -> None:
 async def test_a_refused_token_names_the_setting() -> None:
     async with DiscordServer() as server:
         server.token = "another.token"
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         with pytest.raises(SettingsError) as refused:
             await adapter.open()
         assert refused.value.setting == "DISCORD_TOKEN"
@@ -289,7 +289,7 @@ async def test_a_refused_token_names_the_setting() -> None:
 async def test_a_missing_intent_names_the_remedy() -> None:
     async with DiscordServer() as server:
         server.gateway.message_content_allowed = False
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         with pytest.raises(SettingsError, match="Message Content Intent"):
             await adapter.start(EventLog().take)
         assert not adapter.is_receiving()
@@ -300,7 +300,7 @@ async def test_commands_that_cannot_be_published_keep_nobody_from_asking() -> No
     async with DiscordServer() as server:
         server.fail(Fault(r"^PUT /applications/", status=403))
         log = EventLog()
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(log.take)
         server.mention("alice", "hello")
         await log.next(MessagePosted)
@@ -317,7 +317,7 @@ async def test_a_message_that_comes_before_its_server_is_known_waits_for_it() ->
     async with DiscordServer() as server:
         server.gateway.guild_is_late = True
         log = EventLog()
-        adapter = DiscordAdapter(settings_for(server))
+        adapter = make_adapter(server)
         await adapter.start(log.take)
         thread = server.world.add_thread(server.general, "talk")
         server.post_message("alice", "and now?", channel=thread)
@@ -331,8 +331,9 @@ async def test_a_message_that_comes_before_its_server_is_known_waits_for_it() ->
 async def test_a_crash_loop_stops_before_the_sessions_are_used_up() -> None:
     async with DiscordServer() as server:
         server.rest.session_limit = 40
-        adapter = DiscordAdapter(settings_for(server))
-        with pytest.raises(SettingsError, match="40 gateway sessions"):
-            await adapter.start(EventLog().take)
+        adapter = make_adapter(server)
+        await adapter.start(EventLog().take)
+        assert not adapter.is_receiving()
+        assert "only 40 gateway sessions are left" in adapter.why_deaf()
         assert server.gateway.identifies == 0
         await adapter.aclose()

@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 
 from bot.adapter import RateLimitedError, Rendered, UnavailableError, UndecidableError
-from bot.discord.adapter import DiscordAdapter
 from bot.testing.discord.faults import Fault
 from core.messages import Answer, MessagePosted, turn_id_for
 from tests.contracts.test_adapter import answered, asked, delivery_of, target_of
-from tests.platforms.discord.harness import POST, DiscordHarness, open_harness, settings_for
+from tests.platforms.discord.harness import POST, DiscordHarness, make_adapter, open_harness
 
 LONG = "A sentence of the answer. " * 150
 
@@ -51,7 +50,7 @@ async def test_before_the_login_every_call_says_that_discord_cannot_be_reached(
     harness: DiscordHarness,
 ) -> None:
     question = await asked(harness)
-    early = DiscordAdapter(settings_for(harness.server))
+    early = make_adapter(harness.server)
     delivery = delivery_of(question, early.render_notice("Hello"))
     for call in (
         early.post(delivery),
@@ -357,11 +356,8 @@ async def test_the_messages_that_a_mention_replies_to_are_read_back(harness: Dis
 
 
 async def test_a_discord_that_cannot_be_reached_is_unavailable_at_the_start() -> None:
-    from tests.platforms.discord.harness import settings_for
-
     async with open_harness() as opened:
-        settings = settings_for(opened.server)
-    adapter = DiscordAdapter(settings)
+        adapter = make_adapter(opened.server)
     with pytest.raises(UnavailableError):
         await adapter.open()
     await adapter.aclose()
