@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection
 
 import structlog
@@ -20,7 +21,15 @@ from bot.metrics import Metrics
 from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
 from core.errors import LeaseLostError, StorageError
 from core.logs import bind
-from core.messages import Event, MessageDeleted, MessageEdited, MessagePosted, Thread, channel_of
+from core.messages import (
+    Event,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    Thread,
+    asker_of,
+    channel_of,
+)
 from core.ports import Claim, Inbox
 
 MOST_ATTEMPTS = 8
@@ -28,6 +37,7 @@ MOST_ATTEMPTS = 8
 
 LEASES_WITHOUT_SWEEP = 4
 """However held up we are ourselves: after so many leases those of others are looked at all the same."""
+MOST_AT_ONCE = 64
 
 log = structlog.get_logger(__name__)
 
@@ -104,11 +114,13 @@ class Dispatcher:
                 await self._look_again.wait()
                 continue
             try:
+                most, not_of = self._share_out(room)
                 claims = await self._inbox.claim(
                     platforms=self._platforms,
-                    limit=min(room, 64),
+                    limit=most,
                     lease_seconds=self._lease_seconds,
                     thread=self._only_thread,
+                    not_of=not_of,
                 )
                 for claim in claims:
                     task = asyncio.create_task(self._work(claim))
@@ -119,6 +131,18 @@ class Dispatcher:
             except StorageError as error:
                 log.warning("claim_failed", error=type(error).__name__)
                 await asyncio.sleep(self._poll_seconds)
+
+    def _share_out(self, room: int) -> tuple[int, list[str]]:
+        """How many to claim, and of whom none: one person fills seven eighths of a worker at most."""
+        most = min(room, MOST_AT_ONCE)
+        if self._only_thread is not None:
+            return most, []
+        share = max(1, self._concurrency - max(1, self._concurrency // 8))
+        at_work = Counter(asker_of(claim.event) for claim in self._running.values())
+        at_work.pop("", None)
+        full = [asker for asker, items in at_work.items() if items >= share]
+        busiest = max((items for items in at_work.values() if items < share), default=0)
+        return min(most, share - busiest), full
 
     async def _wait_for_work(self) -> None:
         """Until something was put in, a thread may go on, there is room again, or the next poll."""

@@ -203,6 +203,11 @@ def order_key_of(event: Event) -> str:
     return f"feedback/{event.turn_id or event.message_id}"
 
 
+def asker_of(event: Event) -> str:
+    """Whose turn the event is, for fairness: the author of a question, or "" for what takes no time."""
+    return event.message.author.id if isinstance(event, MessagePosted | MessageEdited) else ""
+
+
 def turn_id_for(message: Message) -> UUID:
     """The same question has the same turn id in every process and after every crash."""
     return turn_id_of(message.thread.channel, message.id)

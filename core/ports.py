@@ -4,16 +4,18 @@ core/storage or core/providers) and a double (in core/testing); both pass the sa
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from core.inbox_port import Claim as Claim
+from core.inbox_port import Inbox as Inbox
+from core.inbox_port import InboxDepth as InboxDepth
+from core.inbox_port import InboxEnd as InboxEnd
 from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.source_store import SourceStore
 from core.messages import (
     Audience,
     Channel,
-    Event,
     Feedback,
     FeedbackGiven,
     FeedbackWithdrawn,
@@ -25,78 +27,6 @@ from core.messages import (
     TokenUse,
     Turn,
 )
-
-# --- the queue of what happened ------------------------------------------------------------------
-
-
-class Claim(Frozen):
-    """An inbox item that this worker owns until its lease ends. `fence` grows with every claim of the item:
-    each write that follows from it names it, and is refused (LeaseLostError) once another worker has taken
-    over. `attempts` counts this one too. `deleted`: the message behind the event has been deleted, also
-    when the deletion came first."""
-
-    id: int
-    event: Event
-    attempts: int
-    fence: int
-    received_at: datetime
-    deleted: bool = False
-
-
-class InboxDepth(Frozen):
-    """How much waits. `oldest_seconds` is the age of the oldest item that could be claimed."""
-
-    queued: int
-    running: int
-    parked: int
-    oldest_seconds: float
-
-
-InboxEnd = Literal[
-    "answered", "abstained", "failed", "refused", "ignored", "recorded", "cancelled", "expired"
-]
-"""How an item ended; the first four are visible to the asker. `expired`: too old to be answered."""
-
-
-class Inbox(Protocol):
-    """Everything that happened, in order within a thread, each handled at least once."""
-
-    async def put(self, event: Event) -> bool:
-        """Store the event, committed on return. False: this delivery or this message is known already."""
-        ...
-
-    async def claim(
-        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
-    ) -> list[Claim]:
-        """The oldest items of threads that nobody works on, at most `limit`; only `thread`'s if given."""
-        ...
-
-    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
-        """Prolong the leases; returns the ids of the items that are still ours."""
-        ...
-
-    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
-        """The item is done with. True: more waits in its thread. Raises LeaseLostError."""
-        ...
-
-    async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
-        """Put the item back, not to be claimed before `after_seconds`. Raises LeaseLostError."""
-        ...
-
-    async def release(self, claims: Sequence[Claim]) -> None:
-        """Put items back at once: this worker is leaving. No crash is counted; lost leases are passed over."""
-        ...
-
-    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
-        """Take back expired leases: queue the items again, or park those that crashed too often."""
-        ...
-
-    async def depth(self) -> InboxDepth: ...
-
-    async def wait(self, timeout_seconds: float) -> None:
-        """Return when there may be something to claim, or after the timeout. Only a hint."""
-        ...
-
 
 # --- the answers on their way out ----------------------------------------------------------------
 

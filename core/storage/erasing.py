@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Text, and_, bindparam, delete, func, or_, select, union, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.storage.inbox_statements import DONE, PARKED, QUEUED, RUNNING
+from core.storage.inbox_statements import DONE, EMPTY, PARKED, QUEUED, RUNNING
 from core.storage.knowledge_tables import CollectionGrantRow, CollectionRow
 from core.storage.position_tables import ChannelPositionRow, HeardWorkspaceRow
 from core.storage.spending_tables import QuestionCountRow, SpendingReservationRow, SpendingRow
@@ -55,10 +55,10 @@ def _build_scope(turns: Condition, events: Condition, feedback: Condition, *rema
             state=DONE,
             ended_as="cancelled",
             reason="erased",
-            event=None,
             fence=InboxRow.fence + 1,
             lease_until=None,
             finished_at=func.now(),
+            **EMPTY,
         )
     )
     return Scope(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -19,16 +20,26 @@ from core.storage.database import Database
 from core.storage.inbox_intake import InboxIntake
 from core.storage.wakeups import InboxWakeups
 
+SECONDS_BETWEEN_FULL_LOOKS = 2.0
+SLOW_COMMITS = timedelta(seconds=10)
+EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+
 log = structlog.get_logger(__name__)
 
 
 class PostgresInbox:
-    """Implements core.ports.Inbox. `put` uses the ingress pool, everything else that of the workers."""
+    """Implements core.ports.Inbox. `put` uses the ingress pool, everything else that of the workers.
+
+    Between two looks at all that is ready, a claim begins where the last one found something: while some
+    transaction keeps the server from clearing away what is done, the way there is long.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._intake = InboxIntake(database)
         self._wakeups = InboxWakeups(database.url)
+        self._from_place = EVERYTHING
+        self._looked_at_all = 0.0
 
     async def put(self, event: Event) -> bool:
         new = await self._intake.put(event)
@@ -37,7 +48,13 @@ class PostgresInbox:
         return new
 
     async def claim(
-        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
+        self,
+        *,
+        platforms: Collection[str],
+        limit: int,
+        lease_seconds: float,
+        thread: Thread | None = None,
+        not_of: Collection[str] = (),
     ) -> list[Claim]:
         self._wakeups.clear()
         parameters: dict[str, Any] = {
@@ -45,7 +62,9 @@ class PostgresInbox:
             "most": limit,
             "lease": timedelta(seconds=lease_seconds),
         }
-        if thread is not None:
+        if thread is None:
+            parameters |= {"from_place": self._next_place(), "not_of": list(not_of)}
+        else:
             names = ("in_platform", "in_workspace", "in_channel", "in_order_key")
             parameters |= zip(names, thread.key, strict=True)
         try:
@@ -54,8 +73,22 @@ class PostgresInbox:
             # Two items of one thread became visible in the wrong order; the next look sees both.
             self._wakeups.wake_here()
             return []
-        claims = [await self._read(row) for row in sorted(rows, key=lambda row: row.id)]
+        if rows and thread is None:
+            # Nothing takes a place before the moment of its arrival.
+            self._from_place = min(row.received_at for row in rows) - SLOW_COMMITS
+        claims = [await self._read(row) for row in sorted(rows, key=lambda row: (row.fair_at, row.id))]
         return [claim for claim in claims if claim is not None]
+
+    def _next_place(self) -> datetime:
+        """Where the next look begins: now and then, and whenever something older may be ready, at the first."""
+        now = time.monotonic()
+        if now - self._looked_at_all >= SECONDS_BETWEEN_FULL_LOOKS:
+            self._looked_at_all = now
+            return EVERYTHING
+        return self._from_place
+
+    def _look_at_all_next(self) -> None:
+        self._looked_at_all = 0.0
 
     async def _read(self, row: Row[Any]) -> Claim | None:
         try:
@@ -84,6 +117,7 @@ class PostgresInbox:
     async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
         row = await self._write(sql.FINISH, claim, how=end, why=reason)
         if row.more_waits:
+            self._look_at_all_next()
             self._wakeups.wake_here()
         return bool(row.more_waits)
 
@@ -94,6 +128,7 @@ class PostgresInbox:
     async def release(self, claims: Sequence[Claim]) -> None:
         if claims:
             await self._database.run(sql.RELEASE, _keys_of(claims))
+            self._look_at_all_next()
             self._wakeups.wake_everywhere()
 
     async def sweep(self, *, crashes_before_parking: int = 3) -> int:
@@ -101,6 +136,7 @@ class PostgresInbox:
         if rows:
             parked = [row.id for row in rows if row.state == "parked"]
             log.warning("leases_expired", items=len(rows), parked=parked)
+            self._look_at_all_next()
             self._wakeups.wake_everywhere()
         await self._database.run(sql.PRUNE)
         return len(rows)

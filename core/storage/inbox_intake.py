@@ -21,6 +21,7 @@ from core.messages import (
     MessageDeleted,
     MessageEdited,
     MessagePosted,
+    asker_of,
     channel_of,
     order_key_of,
 )
@@ -32,13 +33,13 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # What is known already, by delivery or by message, is passed over, also within one batch.
 PUT = text(
     """
-    insert into inbox (platform, workspace, channel, order_key, delivery_id, message_id, kind, event)
-    select platform, workspace, channel, order_key, delivery_id, message_id, kind, event
+    insert into inbox (platform, workspace, channel, order_key, delivery_id, message_id, kind, asker, event)
+    select platform, workspace, channel, order_key, delivery_id, message_id, kind, asker, event
     from rows from (jsonb_to_recordset(:rows) as (
         platform text, workspace text, channel text, order_key text, delivery_id text, message_id text,
-        kind text, event jsonb
+        kind text, asker text, event jsonb
     )) with ordinality as arrived (
-        platform, workspace, channel, order_key, delivery_id, message_id, kind, event, place
+        platform, workspace, channel, order_key, delivery_id, message_id, kind, asker, event, place
     )
     order by place
     on conflict do nothing
@@ -120,6 +121,7 @@ def columns_of(event: Event) -> dict[str, Any]:
         "delivery_id": event.delivery_id,
         "message_id": message_id,
         "kind": event.kind,
+        "asker": storable(asker_of(event)),
         "event": storable(EVENTS.dump_python(event, mode="json")),
     }
 

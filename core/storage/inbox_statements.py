@@ -1,5 +1,10 @@
-"""The SQL of the inbox, each statement one round trip. States are written as constants, because the
-planner uses a partial index only for what it can prove."""
+"""The SQL of the inbox, each statement one round trip.
+
+States are written as constants, because the planner uses a partial index only for what it can prove. That
+is also how it is kept from the wrong one: an index of a state that few rows are in looks free, and is long
+all the same while an old transaction keeps the server from clearing away what was in it. So a state is
+asked for in the very words of the index that is meant, or in words that prove none.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
+    all_,
     and_,
     any_,
     bindparam,
@@ -17,6 +23,7 @@ from sqlalchemy import (
     cast,
     delete,
     extract,
+    false,
     func,
     literal,
     literal_column,
@@ -29,7 +36,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import BigInteger, String
 
-from core.storage.tables import InboxRow, MessageTombstoneRow
+from core.storage.tables import INSTANT, InboxRow, MessageTombstoneRow
 
 DELIVERIES_KEPT = timedelta(days=7)
 ROWS_LOOKED_AT_FOR_PRUNING = 500
@@ -41,6 +48,8 @@ DONE: ColumnElement[str] = literal_column("'done'", String)
 
 LEASE_END = func.now() + bindparam("lease", type_=INTERVAL)
 FREE = {"lease_until": None}
+EMPTY: dict[str, Any] = {"event": None, "asker": ""}
+"""What is left of an item once it has ended: nothing of what was said, and not who said it."""
 NEXT_FENCE = func.greatest(
     InboxRow.fence + 1, cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
 )
@@ -56,9 +65,10 @@ def _same_thread(other: Any) -> tuple[ColumnElement[bool], ...]:
     return tuple(getattr(other, name) == getattr(InboxRow, name) for name in names)
 
 
-def _claimable() -> Select[int]:
-    """The first open item of each thread that nobody works on, oldest first.
+def _claimable() -> Select[Any]:
+    """The first open item of each thread that nobody works on.
 
+    What is marked as behind another is not looked at. The mark is only a hint, and may be missing.
     Scalar subqueries, not a join: each looks at one index entry, whatever the statistics make the
     planner believe and however many items wait behind the first of their thread.
     """
@@ -72,15 +82,12 @@ def _claimable() -> Select[int]:
     )
     # An item can become visible after a younger one of its thread has been claimed.
     at_work = select(running.id).where(*_same_thread(running), running.state == RUNNING).scalar_subquery()
-    return (
-        select(InboxRow.id)
-        .where(
-            InboxRow.state == QUEUED,
-            InboxRow.run_after <= func.now(),
-            InboxRow.id == first,
-            at_work.is_(None),
-        )
-        .order_by(InboxRow.id)
+    return select(InboxRow.id).where(
+        InboxRow.state == QUEUED,
+        InboxRow.behind == false(),
+        InboxRow.run_after <= func.now(),
+        InboxRow.id == first,
+        at_work.is_(None),
     )
 
 
@@ -104,13 +111,7 @@ def _more_waits() -> ColumnElement[bool]:
     other = aliased(InboxRow)
     return (
         select(literal(1))
-        .where(
-            other.platform == InboxRow.platform,
-            other.workspace == InboxRow.workspace,
-            other.channel == InboxRow.channel,
-            other.order_key == InboxRow.order_key,
-            other.state == QUEUED,
-        )
+        .where(*_same_thread(other), other.state.in_((QUEUED, RUNNING)), other.id != InboxRow.id)
         .correlate(InboxRow)
         .exists()
         .label("more_waits")
@@ -124,6 +125,7 @@ def _claim(*conditions: ColumnElement[bool]) -> Update:
     head = (
         _claimable()
         .where(InboxRow.platform == any_(bindparam("platforms", type_=ARRAY(Text))), *conditions)
+        .order_by(InboxRow.fair_at, InboxRow.id)
         .limit(bindparam("most", type_=BigInteger))
         .with_for_update(skip_locked=True)
         .correlate(None)
@@ -140,13 +142,17 @@ def _claim(*conditions: ColumnElement[bool]) -> Update:
             InboxRow.attempts,
             InboxRow.fence,
             InboxRow.received_at,
+            InboxRow.fair_at,
             IS_DELETED,
             FLUSHED_LATER,
         )
     )
 
 
-CLAIM = _claim()
+CLAIM = _claim(
+    InboxRow.fair_at >= bindparam("from_place", type_=INSTANT),
+    InboxRow.asker != all_(bindparam("not_of", type_=ARRAY(Text))),
+)
 CLAIM_IN_THREAD = _claim(
     InboxRow.platform == bindparam("in_platform"),
     InboxRow.workspace == bindparam("in_workspace"),
@@ -154,10 +160,12 @@ CLAIM_IN_THREAD = _claim(
     InboxRow.order_key == bindparam("in_order_key"),
 )
 
+IS_RUNNING = InboxRow.state.not_in((QUEUED, PARKED, DONE))
+"""For items that are named by their id."""
 HELD = and_(
     InboxRow.id == bindparam("claim_id", type_=BigInteger),
     InboxRow.fence == bindparam("claim_fence", type_=BigInteger),
-    InboxRow.state == RUNNING,
+    IS_RUNNING,
 )
 """The item is still ours: the fence names our claim."""
 
@@ -167,10 +175,10 @@ FINISH = (
     # What the event said is in the turn, or was not worth keeping.
     .values(
         state=DONE,
-        event=None,
         ended_as=bindparam("how"),
         reason=bindparam("why"),
         finished_at=func.now(),
+        **EMPTY,
         **FREE,
     )
     .returning(InboxRow.id, MORE_WAITS, FLUSHED_LATER)
@@ -195,7 +203,7 @@ _CLAIMS = (
     .table_valued("id", "fence")
     .render_derived()
 )
-_ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence, InboxRow.state == RUNNING)
+_ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence, IS_RUNNING)
 
 RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id, FLUSHED_LATER)
 RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, **FREE)
@@ -225,17 +233,24 @@ PRUNE = delete(InboxRow).where(
 )
 """Looks at the eldest rows only, so that it costs the same however many there are."""
 
-_oldest = (
-    select(extract("epoch", func.now() - InboxRow.received_at))
-    .where(InboxRow.id == _claimable().limit(1).scalar_subquery())
-    .scalar_subquery()
+_next = (
+    _claimable()
+    .add_columns(InboxRow.received_at)
+    .order_by(InboxRow.fair_at, InboxRow.id)
+    .limit(literal_column("100"))
+    .subquery()
 )
+_oldest = select(extract("epoch", func.now() - func.min(_next.c.received_at))).scalar_subquery()
+
+
+_open = select(InboxRow.state).where(InboxRow.state.in_((QUEUED, RUNNING))).subquery()
 
 
 def _count(state: ColumnElement[str], name: str) -> ColumnElement[int]:
-    return select(func.count()).where(InboxRow.state == state).scalar_subquery().label(name)
+    return func.count().filter(_open.c.state == state).label(name)
 
 
+_parked = select(func.count()).where(InboxRow.state == PARKED).scalar_subquery()
 DEPTH = select(
-    _count(QUEUED, "queued"), _count(RUNNING, "running"), _count(PARKED, "parked"), _oldest.label("oldest")
-)
+    _count(QUEUED, "queued"), _count(RUNNING, "running"), _parked.label("parked"), _oldest.label("oldest")
+).select_from(_open)

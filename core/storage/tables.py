@@ -17,7 +17,12 @@ NOW = text("now()")
 
 
 class InboxRow(Base):
-    """One thing that happened. `event` is erased when the message behind it is deleted."""
+    """One thing that happened. `event` is erased when the message behind it is deleted.
+
+    Two triggers (migrations/versions/0011_fair_queue.py) set `fair_at`, its place among all that waits:
+    later, the more its asker and its workspace have waiting already; and `behind`, which keeps it out of
+    sight while another item of its thread comes first.
+    """
 
     __tablename__ = "inbox"
     __table_args__ = (
@@ -51,7 +56,7 @@ class InboxRow(Base):
             "id",
             postgresql_where=text("state in ('queued', 'running')"),
         ),
-        Index("ix_inbox_queued", "id", postgresql_where=text("state = 'queued'")),
+        Index("ix_inbox_ready", "fair_at", "id", postgresql_where=text("state = 'queued' and not behind")),
         Index("ix_inbox_parked", "id", postgresql_where=text("state = 'parked'")),
     )
 
@@ -74,6 +79,9 @@ class InboxRow(Base):
     run_after: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
     lease_until: Mapped[datetime | None] = mapped_column(INSTANT)
     finished_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    asker: Mapped[str] = mapped_column(server_default="")
+    behind: Mapped[bool] = mapped_column(server_default=text("false"))
+    fair_at: Mapped[datetime] = mapped_column(INSTANT, server_default=NOW)
 
 
 class OutboxRow(Base):

@@ -27,7 +27,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from core.storage.base import StorableText
 from core.storage.fencing import HELD_CLAIM
-from core.storage.inbox_statements import DONE, FLUSHED_LATER, PARKED, QUEUED, RUNNING
+from core.storage.inbox_statements import DONE, EMPTY, FLUSHED_LATER, PARKED, QUEUED, RUNNING
 from core.storage.tables import (
     INSTANT,
     FeedbackRow,
@@ -215,10 +215,10 @@ CANCEL = (
         state=DONE,
         ended_as="cancelled",
         reason="message deleted",
-        event=None,
         fence=InboxRow.fence + 1,
         lease_until=None,
         finished_at=func.now(),
+        **EMPTY,
     )
 )
 FORGET_TURN = (

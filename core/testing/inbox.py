@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from core.errors import LeaseLostError
-from core.messages import Channel, Event, MessageEdited, MessagePosted, Thread, channel_of, order_key_of
+from core.messages import (
+    Channel,
+    Event,
+    MessageEdited,
+    MessagePosted,
+    Thread,
+    asker_of,
+    channel_of,
+    order_key_of,
+)
 from core.ports import Claim, InboxDepth, InboxEnd
 
 
@@ -29,6 +38,8 @@ class Item:
     attempts: int = 0
     crashes: int = 0
     fence: int = 0
+    asker: str = ""
+    place: float = 0.0
     run_after: float = 0.0
     lease_until: float = 0.0
 
@@ -54,19 +65,42 @@ class InMemoryInbox:
             return False
         self._seen |= keys
         key = (channel.platform, channel.workspace, channel.id, order_key_of(event))
-        self.items.append(Item(len(self.items) + 1, key, event, datetime.now(UTC)))
+        asker = asker_of(event)
+        item = Item(len(self.items) + 1, key, event, datetime.now(UTC), asker=asker)
+        item.place = time.monotonic() + (self._seconds_further_back(item) if asker else 0.0)
+        self.items.append(item)
         self._something.set()
         return True
 
+    def _seconds_further_back(self, new: Item) -> float:
+        """What somebody has waiting already counts against their next question."""
+        waiting = [
+            item
+            for item in self.items[-100:]
+            if item.key[:2] == new.key[:2] and item.state in ("queued", "running") and item.asker
+        ]
+        theirs = sum(item.asker == new.asker for item in waiting)
+        return min(theirs, 12) * 300.0 + len(waiting)
+
     async def claim(
-        self, *, platforms: Collection[str], limit: int, lease_seconds: float, thread: Thread | None = None
+        self,
+        *,
+        platforms: Collection[str],
+        limit: int,
+        lease_seconds: float,
+        thread: Thread | None = None,
+        not_of: Collection[str] = (),
     ) -> list[Claim]:
         self._something.clear()
         claims: list[Claim] = []
-        for item in self._claimable():
+        for item in sorted(self._claimable(), key=lambda item: (item.place, item.id)):
             if len(claims) == limit:
                 break
-            if item.key[0] not in platforms or (thread is not None and item.key != thread.key):
+            if (
+                item.key[0] not in platforms
+                or item.asker in not_of
+                or (thread is not None and item.key != thread.key)
+            ):
                 continue
             assert item.event is not None  # noqa: S101 (narrows the type: queued items have their event)
             item.state, item.lease_until = "running", time.monotonic() + lease_seconds

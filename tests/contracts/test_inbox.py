@@ -11,6 +11,7 @@ import pytest
 from core.errors import LeaseLostError
 from core.messages import MessagePosted
 from core.testing.making import (
+    make_author,
     make_channel,
     make_deleted,
     make_edited,
@@ -97,6 +98,60 @@ async def test_threads_are_worked_on_side_by_side_oldest_first(road: Road) -> No
         await road.inbox.put(event)
     assert [claim.event for claim in await road.claim(limit=3)] == events[:3]
     assert [claim.event for claim in await road.claim(limit=3)] == events[3:]
+
+
+def ask_of(asker: str, thread: str, workspace: str = "W1") -> MessagePosted:
+    where = make_thread(thread, channel=make_channel(workspace=workspace))
+    message = make_message(thread=where).model_copy(update={"author": make_author(asker)})
+    return make_posted(message)
+
+
+async def test_one_persons_many_questions_do_not_hold_up_others(road: Road) -> None:
+    for number in range(20):
+        await road.inbox.put(ask_of("busy", f"busy-{number}"))
+    others = [ask_of(f"other-{number}", f"other-{number}") for number in range(5)]
+    for event in others:
+        await road.inbox.put(event)
+    assert [claim.event for claim in (await road.claim(limit=6))[1:]] == others
+
+
+async def test_one_workspaces_many_people_do_not_hold_up_another_workspace(road: Road) -> None:
+    for number in range(20):
+        await road.inbox.put(ask_of(f"U{number}", f"T{number}"))
+    elsewhere = ask_of("U1", "T1", workspace="W2")
+    await road.inbox.put(elsewhere)
+    assert elsewhere in [claim.event for claim in await road.claim(limit=3)]
+
+
+async def test_whoever_has_enough_can_be_left_out(road: Road) -> None:
+    await road.inbox.put(ask_of("busy", "T1"))
+    other = ask_of("other", "T2")
+    await road.inbox.put(other)
+    claims = await road.inbox.claim(platforms=["console"], limit=10, lease_seconds=60, not_of=["busy"])
+    assert [claim.event for claim in claims] == [other]
+    assert len(await road.claim()) == 1
+
+
+async def test_a_long_thread_is_worked_through_one_after_the_other(road: Road) -> None:
+    events = [ask_of(f"U{number % 3}", "T1") for number in range(12)]
+    await asyncio.gather(*(road.inbox.put(event) for event in events))
+    seen = []
+    while claims := await road.claim():
+        (claim,) = claims
+        seen.append(claim.event)
+        await road.inbox.finish(claim, "answered")
+    assert seen == events
+
+
+async def test_followers_are_called_whatever_became_of_the_one_before(road: Road) -> None:
+    messages = [make_message() for _ in range(3)]
+    for message in messages:
+        await road.inbox.put(make_posted(message))
+    await road.claim()
+    for gone in messages[:2]:
+        await road.turns.forget_message(gone.thread.channel, gone.id)
+    (claim,) = await road.claim()
+    assert claim.event == make_posted(messages[2], delivery_id=claim.event.delivery_id)
 
 
 async def test_concurrent_claims_never_share_a_thread(road: Road) -> None:

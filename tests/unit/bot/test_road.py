@@ -519,3 +519,15 @@ async def test_a_worker_with_no_room_left_waits_for_room() -> None:
         await ground.until_done(2)
     assert isinstance(ground.inbox, CountingInbox)
     assert ground.inbox.waits < 60
+
+
+async def test_one_person_cannot_fill_a_worker() -> None:
+    ground = Ground(model=FakeChatModel(*[Act(behaviour="hang")] * 7), concurrency=8)
+    async with ground.running():
+        for number in range(20):
+            await ground.adapter.say(make_posted(ask_message(thread=f"busy-{number}")))
+        await ground.until(lambda: len(ground.model.requests) == 7)
+        other = ask_message(thread="other").model_copy(update={"author": make_author("U2")})
+        turn = await ground.ask(other)
+    assert turn.outcome == "answered"
+    assert ground.ends().count("answered") == 1
