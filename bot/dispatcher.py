@@ -258,15 +258,25 @@ class Dispatcher:
         return ended
 
     async def _again(self, claim: Claim, after_seconds: float, reason: str) -> None:
-        """Put the item back, or end it as failed after too many tries."""
-        try:
-            if claim.attempts >= MOST_ATTEMPTS:
-                log.error("event_given_up", reason=reason, attempts=claim.attempts)
-                await self._inbox.finish(claim, "failed", reason)
-                self._metrics.ended.labels(channel_of(claim.event).platform, "failed").inc()
-            else:
-                log.warning("event_postponed", reason=reason, after_seconds=after_seconds)
-                await self._inbox.retry(claim, after_seconds=after_seconds, reason=reason)
-        except StorageError as error:
-            # The lease runs out by itself, and another worker takes the item up.
-            log.warning("event_left_to_its_lease", error=type(error).__name__)
+        """Put the item back, or end it as failed after too many tries. While the database is away the item
+        stays ours and its lease is renewed: left alone it would run out, and count as a crash."""
+        while True:
+            try:
+                await self._put_back(claim, after_seconds, reason)
+                return
+            except LeaseLostError:
+                self._metrics.leases_lost.inc()
+                log.warning("lease_lost")
+                return
+            except StorageError as error:
+                log.warning("event_waits_to_be_put_back", error=type(error).__name__)
+                await asyncio.sleep(self._lease_seconds / 6)
+
+    async def _put_back(self, claim: Claim, after_seconds: float, reason: str) -> None:
+        if claim.attempts >= MOST_ATTEMPTS:
+            log.error("event_given_up", reason=reason, attempts=claim.attempts)
+            await self._inbox.finish(claim, "failed", reason)
+            self._metrics.ended.labels(channel_of(claim.event).platform, "failed").inc()
+        else:
+            log.warning("event_postponed", reason=reason, after_seconds=after_seconds)
+            await self._inbox.retry(claim, after_seconds=after_seconds, reason=reason)

@@ -22,7 +22,7 @@ from bot.testing.adapter import InMemoryAdapter
 from core import notices
 from core.errors import ModelPermanentError, StorageUnavailableError
 from core.messages import turn_id_for
-from core.ports import Claim, Effect
+from core.ports import Claim, Effect, InboxEnd
 from core.testing.inbox import InMemoryInbox
 from core.testing.making import (
     make_author,
@@ -477,6 +477,14 @@ class AwayInbox(InMemoryInbox):
         self._require_here()
         return await super().sweep(crashes_before_parking=crashes_before_parking)
 
+    async def finish(self, claim: Claim, end: InboxEnd, reason: str = "") -> bool:
+        self._require_here()
+        return await super().finish(claim, end, reason)
+
+    async def retry(self, claim: Claim, *, after_seconds: float, reason: str) -> None:
+        self._require_here()
+        await super().retry(claim, after_seconds=after_seconds, reason=reason)
+
     def _require_here(self) -> None:
         if self.away:
             raise StorageUnavailableError("the database is away")
@@ -494,6 +502,21 @@ async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_t
             await asyncio.sleep(0.65)
             inbox.away = False
             await asyncio.sleep(0.25)
+        await asked
+    assert ground.adapter.texts() == [ANSWER]
+    assert [item.crashes for item in inbox.items] == [0]
+
+
+async def test_an_item_that_cannot_be_put_back_for_now_is_not_left_to_its_lease() -> None:
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.3)), lease_seconds=0.6)
+    inbox = AwayInbox()
+    ground.use_inbox(inbox)
+    async with ground.running():
+        asked = asyncio.create_task(ground.ask())
+        await ground.until(lambda: ground.model.requests)
+        inbox.away = True
+        await asyncio.sleep(1.0)
+        inbox.away = False
         await asked
     assert ground.adapter.texts() == [ANSWER]
     assert [item.crashes for item in inbox.items] == [0]
