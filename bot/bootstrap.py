@@ -152,6 +152,7 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
     from core.knowledge.search import Knowledge
+    from core.providers.http_reranker import open_reranker
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
@@ -160,7 +161,7 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
         yield Library(
             stores=stores,
             embedder=embedder,
-            knowledge=Knowledge(stores.knowledge_store, embedder),
+            knowledge=Knowledge(stores.knowledge_store, embedder, open_reranker(stores.settings, stack)),
             ingestor=ingestor,
             keeper=SourceKeeper(
                 stores.knowledge_store,

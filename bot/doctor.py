@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import computed_field
 
-from core.errors import SettingsError, ThreadloreError
+from core.errors import ModelError, SettingsError, ThreadloreError
 from core.messages import Frozen
 
 if TYPE_CHECKING:
+    from core.knowledge.reranking import Reranker
     from core.ports import ChatModel, Embedder, KnowledgeStore
     from core.settings import CoreSettings
 
@@ -158,6 +159,17 @@ async def check_database(database: Checkable) -> list[Finding]:
 async def check_embedder(embedder: Embedder) -> list[Finding]:
     vector = await embedder.embed_query("Is anybody there?")
     return [good("embedder", f"{embedder.name} gives vectors of {len(vector)} dimensions")]
+
+
+async def check_reranker(reranker: Reranker | None) -> list[Finding]:
+    """One real, short request."""
+    if reranker is None:
+        return [off("reranker", "passages stay in the order of the search")]
+    try:
+        await reranker.score("Is anybody there?", ["Nobody is there.", "Somebody is there."])
+    except ModelError as error:
+        return [bad("reranker", str(error), "Check RERANKER_URL, RERANKER_MODEL and RERANKER_API_KEY.")]
+    return [good("reranker", f"{reranker.name} answers")]
 
 
 async def check_chat_model(model: ChatModel) -> list[Finding]:

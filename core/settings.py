@@ -133,6 +133,21 @@ class CoreSettings(EnvironmentSettings):
         default="https://cloud.langfuse.com", description="The address of your Langfuse, with https://."
     )
 
+    reranker_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="The whole address of a reranker, for example http://localhost:8081/rerank.",
+    )
+    reranker_model: str | None = Field(
+        default=None, description="The name that the reranker knows the model by; its own one without it."
+    )
+    reranker_api_key: SecretStr | None = Field(
+        default=None, description="The key that the reranker asks for, if it does."
+    )
+    reranker_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="A number of seconds, at most 60."
+    )
+
     knowledge: Annotated[tuple[str, ...], NoDecode] | None = Field(
         default=None,
         description="A comma-separated list of paths and URLs; leave it out for Threadlore's own documents.",

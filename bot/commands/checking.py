@@ -60,6 +60,7 @@ class Examination:
             ("home", self.home),
             ("database", self.database),
             ("embedder", self.embedder),
+            ("reranker", self.reranker),
             ("chat model", self.chat_models),
             ("knowledge", self.knowledge),
             ("langfuse", self.langfuse),
@@ -86,6 +87,11 @@ class Examination:
 
         self._library = await self._stack.enter_async_context(open_library(self._settings))
         return await check_embedder(self._library.embedder)
+
+    async def reranker(self) -> Sequence[Finding]:
+        from bot.doctor import check_reranker
+
+        return await check_reranker(self._library.knowledge.reranker if self._library else None)
 
     async def chat_models(self) -> Sequence[Finding]:
         from bot.bootstrap import build_models

@@ -51,6 +51,7 @@ def eval_retrieval(
                     query=cast("Literal['text', 'rewrite', 'history']", query),
                     rewriter=build_models(settings)[0] if query == "history" else None,
                     chunking=ChunkingPolicy(strategy=settings.chunking),
+                    reranker=library.knowledge.reranker,
                     exclusively=library.stores.exclusive.exclusively,
                     on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )

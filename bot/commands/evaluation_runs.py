@@ -51,6 +51,7 @@ def keep_run(
     reads_prompts = kind == "answers" or asked.get("query") == "history"
     made_with: dict[str, Setting] = {
         "embedder": embedder,
+        "reranker": settings.reranker_model or settings.reranker_url,
         **{f"search.{knob}": value for knob, value in SearchPolicy().model_dump().items()},
         **{f"chunking.{knob}": value for knob, value in chunking.items()},
         **asked,

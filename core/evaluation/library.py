@@ -59,7 +59,8 @@ def _is_document(name: str, size: int) -> bool:
 
 def _of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for file in folder.rglob("*"):
-        name = file.relative_to(folder).as_posix()
+        # Links from the root name the folder too.
+        name = (Path(folder.resolve().name) / file.relative_to(folder)).as_posix()
         if file.is_file() and not file.is_symlink() and _is_document(name, file.stat().st_size):
             yield name, file.read_bytes()
 

@@ -36,6 +36,7 @@ from core.evaluation.metrics import (
     relevant_documents,
 )
 from core.knowledge.chunking import ChunkingPolicy
+from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.memory import fit
 from core.messages import Frozen, Memory
 from core.ports import ChatModel, Embedder, KnowledgeStore
@@ -48,6 +49,7 @@ NDCG_DEPTH = 10
 MEMORY_TOKENS = 2000
 """What a thread remembers word for word, unless the settings say otherwise."""
 NO_TURN = UUID(int=0)
+RERANK_SECONDS = 60.0
 MOST_PASSAGES = 2000
 """Where looking for further distinct documents ends."""
 
@@ -88,6 +90,7 @@ async def run_retrieval(
     query: QueryForm = "text",
     rewriter: ChatModel | None = None,
     chunking: ChunkingPolicy | None = None,
+    reranker: Reranker | None = None,
     exclusively: Exclusively = without_locks,
     on_progress: OnProgress = ignore_progress,
 ) -> RetrievalResult:
@@ -112,7 +115,9 @@ async def run_retrieval(
         for text in forms:
             vector = await embedder.embed_query(text)
             started = time.perf_counter()
-            rankings.append(await rank_documents(run, store, embedder, text, vector, max(k, NDCG_DEPTH)))
+            rankings.append(
+                await rank_documents(run, store, embedder, text, vector, max(k, NDCG_DEPTH), reranker)
+            )
             search_seconds.append(time.perf_counter() - started)
             on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
         figures = measure_rankings(rankings, [judgements[each.id] for each in queries], k)
@@ -167,9 +172,10 @@ async def rank_documents(
     text: str,
     vector: Sequence[float],
     documents: int,
+    reranker: Reranker | None = None,
 ) -> list[str]:
     """The ids of the first `documents` distinct documents, each at the place of its best passage."""
-    limit = documents * 2
+    limit = max(documents * 2, PASSAGES_READ if reranker else 0)
     while True:
         passages = await store.search(
             text,
@@ -179,6 +185,9 @@ async def rank_documents(
             limit=limit,
             collections=[run.name],
         )
+        if reranker:
+            read = await rerank(reranker, text, passages[:PASSAGES_READ], timeout_seconds=RERANK_SECONDS)
+            passages = [*read, *passages[PASSAGES_READ:]]
         ranking = list(dict.fromkeys(passage.uri for passage in passages))
         if len(ranking) >= documents or len(passages) < limit or limit >= MOST_PASSAGES:
             return ranking[:documents]

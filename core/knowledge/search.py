@@ -8,6 +8,7 @@ import structlog
 
 from core.errors import ModelError, SearchImpairedError
 from core.knowledge.passages import drop_repeats, merge_neighbours
+from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.messages import Audience, Passage
 from core.ports import Embedder, KnowledgeStore
 
@@ -20,9 +21,15 @@ MOST_REPEATS = 4
 class Knowledge:
     """What the documents say, as far as an Audience may read it."""
 
-    def __init__(self, store: KnowledgeStore, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        store: KnowledgeStore,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._store = store
         self._embedder = embedder
+        self.reranker = reranker
 
     async def search(
         self,
@@ -41,6 +48,20 @@ class Knowledge:
         """
         if not query.strip():
             return []
+        if self.reranker is None:
+            return await self._search(query, audience, limit, collections, or_by_words)
+        found = await self._search(query, audience, max(limit, PASSAGES_READ), collections, or_by_words)
+        ranked = await rerank(self.reranker, query, found)
+        return ranked[:limit]
+
+    async def _search(
+        self,
+        query: str,
+        audience: Audience,
+        limit: int,
+        collections: Collection[str] | None,
+        or_by_words: bool,
+    ) -> list[Passage]:
         vector = await self._embed(query, or_by_words)
         asked_for = limit
         while True:

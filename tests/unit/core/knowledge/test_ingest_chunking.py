@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ async def test_a_source_file_that_is_named_itself_is_always_read(folder: Path) -
     report = await Ingestor(InMemoryKnowledgeStore(), FakeEmbedder()).sync([str(script)])
 
     assert (report.documents, report.chunks) == (1, 1)
+
+
+async def test_a_reranker_has_the_last_word_on_the_order(folder: Path) -> None:
+    for n in range(6):
+        folder.joinpath(f"page{n}.md").write_text(
+            f"# Page {n}\n\nAbout bread. " + "Ferries leave. " * (n == 0)
+        )
+    store, embedder = InMemoryKnowledgeStore(), FakeEmbedder()
+    await Ingestor(store, embedder).sync([str(folder)])
+
+    class Backwards:
+        name = "backwards"
+        timeout_seconds = 2.0
+
+        async def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            return [float(n) for n in range(len(texts))]
+
+    plain = await Knowledge(store, embedder).search("bread ferries", audience=ANYONE, limit=20)
+    ranked = await Knowledge(store, embedder, Backwards()).search("bread ferries", audience=ANYONE, limit=3)
+
+    assert [p.chunk_id for p in ranked] == [p.chunk_id for p in plain][::-1][:3]
+    assert [p.rank for p in ranked] == [1, 2, 3]
 
 
 async def test_several_small_chunks_of_one_part_are_read_as_that_part_once(folder: Path) -> None:
