@@ -31,7 +31,7 @@ NOT_SHOWN = """\
 - Real platforms. The loopback servers know the documented rules, limits and errors, not what is undocumented.
 - A machine or a disk that dies. All processes ran on one machine; Postgres was stopped and crashed, its disk never.
 - A standby that takes over from Postgres, and a database far away.
-- Time. Leases were shortened to {lease:g} s (6 s where Postgres was stopped again and again) and Slack's retries \
+- Time. Leases were shortened to {lease:g} s (6 s where Postgres was stopped again and again; not in L1) and Slack's retries \
 from minutes to seconds; nothing ran for days.
 - Search and a real model. Questions were embedded by the loopback provider, and the model's answers were made up.
 - Hours without any way in: how missed mentions are found afterwards is shown by the platforms' own tests only, as \
