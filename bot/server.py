@@ -194,6 +194,7 @@ class Server:
             adapter=web,
             outbox=app.stores.outbox,
             turns=app.stores.turns,
+            sources=app.stores.knowledge_store,
             readiness=self._readiness,
             about=lambda: build_about(app),
             registry=app.metrics.registry,

@@ -19,6 +19,7 @@ from bot.web.adapter import WebAdapter
 from bot.web.guard import Guard, build_failure
 from bot.web.models import About, Failure, Readiness
 from bot.web.settings import HttpSettings, check_http_settings
+from bot.web.sources import ListedSources, SourceRoutes
 from bot.web.turns import TurnRoutes
 from core.errors import StorageError
 
@@ -52,6 +53,7 @@ def build_http(
     adapter: WebAdapter,
     outbox: PostedEffects,
     turns: RecordedTurns,
+    sources: ListedSources,
     readiness: Callable[[], Awaitable[Readiness]],
     about: Callable[[], About],
     registry: CollectorRegistry,
@@ -77,6 +79,7 @@ def build_http(
     _add_operations(app, readiness, about, registry)
     routes = TurnRoutes(adapter, outbox=outbox, turns=turns, timeout_seconds=answer_timeout_seconds)
     app.include_router(routes.build_router())
+    app.include_router(SourceRoutes(sources).build_router())
     if slack is not None:
         _add_slack(app, slack)
     app.add_middleware(Guard, token=settings.http_token, host=settings.http_host)
@@ -91,6 +94,7 @@ def _add_page(app: FastAPI) -> None:
         return page
 
     app.add_api_route("/", send_page("playground.html"), include_in_schema=False)
+    app.add_api_route("/sources", send_page("sources.html"), include_in_schema=False)
     app.add_api_route("/docs", send_page("docs.html"), include_in_schema=False)
     app.add_api_route("/favicon.ico", send_page("icon.svg"), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=ASSETS), name="static")
@@ -148,7 +152,8 @@ def _add_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["loc"][:1] == ("path",):
-            return build_failure(404, "not_found", "There is no such turn here.")
+            kind = "source" if request.url.path.startswith("/v1/sources") else "turn"
+            return build_failure(404, "not_found", f"There is no such {kind} here.")
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         return build_failure(422, "invalid_request", f"{place}: {first['msg']}" if place else first["msg"])
 

@@ -24,7 +24,7 @@ Access = Literal["public", "shell", "guarded"]
 strangers on loopback. guarded: data."""
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/slack/events", "/slack/install", "/slack/oauth_redirect"})
-SHELL_PATHS = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico"})
+SHELL_PATHS = frozenset({"/", "/sources", "/docs", "/openapi.json", "/favicon.ico"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.knowledge.documents import SourceState
 from core.messages import Outcome
 
 LONGEST_TEXT = 100_000
@@ -83,7 +85,7 @@ class Rating(_Model):
 
 
 class Accepted(_Model):
-    """The rating is stored and will count."""
+    """What was sent is stored and will be taken up."""
 
     accepted: Literal[True] = True
 
@@ -130,3 +132,32 @@ class Failure(_Model):
     """Every error has this shape."""
 
     error: Problem
+
+
+class SourceFailure(_Model):
+    """A document that could not be read; it is tried again when it changes, or at `retry_at`."""
+
+    uri: str
+    reason: str
+    retry_at: datetime
+
+
+class SourceOut(_Model):
+    """A source. `done` of `total` documents have been looked at by the sync under way, or by the last one;
+    `failed` holds the first of the `failed_documents`. Without `every_seconds` it is synced when asked for."""
+
+    id: int
+    collection: str
+    uri: str
+    kind: str
+    state: SourceState
+    documents: int
+    chunks: int
+    done: int
+    total: int
+    every_seconds: float | None
+    synced_at: datetime | None
+    next_sync_at: datetime | None
+    error: str | None
+    failed: list[SourceFailure]
+    failed_documents: int

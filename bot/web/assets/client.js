@@ -45,6 +45,12 @@ async function call(path, body, accept = "application/json") {
   return response;
 }
 
+export const sources = async () => (await call("/v1/sources")).json();
+
+export async function syncSource(id) {
+  await call(`/v1/sources/${id}/sync`, {});
+}
+
 export const about = async () => (await call("/v1/about")).json();
 
 export async function rate(turnId, rating, comment) {

@@ -19,6 +19,7 @@ from bot.web.models import About, Readiness
 from bot.web.settings import HttpSettings
 from core.messages import MessagePosted, Turn
 from core.ports import Effect
+from core.testing.knowledge import InMemoryKnowledgeStore
 from tests.contracts.adapter_harness import EventLog
 from tests.platforms.mailbox_people import MailboxPeople
 from tests.platforms.mailbox_posts import ReadableMailbox
@@ -40,6 +41,7 @@ class WebHarness(MailboxPeople):
             adapter=self.adapter,
             outbox=self,
             turns=self,
+            sources=InMemoryKnowledgeStore(),
             readiness=_always_ready,
             about=lambda: About(version="0", answerer="extractive", embedder="local", platforms=[]),
             registry=CollectorRegistry(),

@@ -17,8 +17,15 @@ from core.errors import SettingsError
 from tests.unit.bot.web.web_ground import TOKEN, make_settings, open_ground
 
 PUBLIC = {"/healthz", "/readyz", "/slack/events", "/slack/install", "/slack/oauth_redirect"}
-SHELL = {"/", "/docs", "/openapi.json", "/favicon.ico", "/static"}
-GUARDED = {"/metrics", "/v1/about", "/v1/turns", "/v1/turns/{turn_id}/feedback"}
+SHELL = {"/", "/sources", "/docs", "/openapi.json", "/favicon.ico", "/static"}
+GUARDED = {
+    "/metrics",
+    "/v1/about",
+    "/v1/turns",
+    "/v1/turns/{turn_id}/feedback",
+    "/v1/sources",
+    "/v1/sources/{source_id}/sync",
+}
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - judged only; nothing listens there
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -58,8 +65,9 @@ def path_of(route: object) -> str:
 async def request_each(http: httpx.AsyncClient, paths: set[str]) -> dict[str, int]:
     found = {}
     for path in paths:
-        place = path.replace("{turn_id}", "0b0e7a6e-0000-4000-8000-000000000000")
-        method = "POST" if path in ("/v1/turns", "/slack/events") or path.endswith("feedback") else "GET"
+        place = path.replace("{turn_id}", "0b0e7a6e-0000-4000-8000-000000000000").replace("{source_id}", "7")
+        posted = path in ("/v1/turns", "/slack/events") or path.endswith(("feedback", "/sync"))
+        method = "POST" if posted else "GET"
         place = f"{place}/playground.css" if path == "/static" else place
         body = {"rating": 1} if path.endswith("feedback") else {"text": "Hello?"}
         response = await http.request(method, place, json=body if method == "POST" else None)
@@ -86,6 +94,8 @@ async def test_the_bearer_of_the_token_may_do_everything_from_anywhere() -> None
             "/v1/about": 200,
             "/v1/turns": 200,
             "/v1/turns/{turn_id}/feedback": 404,
+            "/v1/sources": 200,
+            "/v1/sources/{source_id}/sync": 404,
         }
         assert (await ground.http.get("/no/such/path")).status_code == 404
 

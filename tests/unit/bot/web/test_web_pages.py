@@ -11,7 +11,7 @@ from bot.web.app import ASSETS
 from bot.web.models import CheckOut, Readiness
 from tests.unit.bot.web.web_ground import open_ground
 
-PAGES = {"/": "playground.html", "/docs": "docs.html"}
+PAGES = {"/": "playground.html", "/sources": "sources.html", "/docs": "docs.html"}
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -99,6 +99,8 @@ async def test_the_interface_describes_itself() -> None:
             "/v1/about",
             "/v1/turns",
             "/v1/turns/{turn_id}/feedback",
+            "/v1/sources",
+            "/v1/sources/{source_id}/sync",
         }
         ask = document["paths"]["/v1/turns"]["post"]
         assert set(ask["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}

@@ -34,6 +34,7 @@ from core.messages import (
     turn_id_for,
 )
 from core.ports import Effect
+from core.testing.knowledge import InMemoryKnowledgeStore
 
 TOKEN = "a-long-random-text-for-tests"
 ANSWER = Answer(
@@ -173,6 +174,7 @@ class Ground:
     app: FastAPI
     worker: ScriptedWorker
     records: Records
+    store: InMemoryKnowledgeStore
     adapter: WebAdapter
     http: httpx.AsyncClient
 
@@ -206,7 +208,7 @@ async def open_ground(
     **more: Any,
 ) -> AsyncIterator[Ground]:
     """The application behind an in-process transport; requests bear no token of their own."""
-    adapter, records = WebAdapter(), Records()
+    adapter, records, store = WebAdapter(), Records(), InMemoryKnowledgeStore()
     worker = ScriptedWorker(adapter, records)
     await adapter.start(worker.take_in)
     app = build_http(
@@ -214,6 +216,7 @@ async def open_ground(
         adapter=adapter,
         outbox=records,
         turns=records,
+        sources=store,
         readiness=readiness,
         about=make_about,
         registry=registry or CollectorRegistry(),
@@ -222,7 +225,7 @@ async def open_ground(
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=base_url) as http:
-        yield Ground(app=app, worker=worker, records=records, adapter=adapter, http=http)
+        yield Ground(app=app, worker=worker, records=records, store=store, adapter=adapter, http=http)
 
 
 def make_settings(*, token: str | None = None, host: str = "127.0.0.1", port: int = 8080) -> HttpSettings:

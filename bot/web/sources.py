@@ -1,0 +1,64 @@
+"""The routes of the sources: GET /v1/sources and POST /v1/sources/{id}/sync."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import APIRouter, HTTPException
+
+from bot.web.adapter import WEB_CHANNEL
+from bot.web.models import Accepted, Failure, SourceFailure, SourceOut
+from core.knowledge.documents import QuarantinedDocument, SourceStatus
+from core.messages import Audience
+
+MOST_FAILED_SHOWN = 50
+AUDIENCE = Audience(platform=WEB_CHANNEL.platform, workspace=WEB_CHANNEL.workspace, channel=WEB_CHANNEL.id)
+"""Who may use the HTTP interface sees the sources that its answers may come from, and no others."""
+
+
+class ListedSources(Protocol):
+    """What is known of sources; part of core.ports.KnowledgeStore."""
+
+    async def sources(self, *, readable_by: Audience | None = None) -> list[SourceStatus]: ...
+    async def quarantined(self, source_id: int) -> dict[str, QuarantinedDocument]: ...
+    async def request_sync(self, source_ids: Sequence[int]) -> None: ...
+
+
+class SourceRoutes:
+    def __init__(self, store: ListedSources) -> None:
+        self._store = store
+
+    def build_router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/sources", tags=["sources"])
+        router.add_api_route("", self.list_sources, summary="The sources, and how their last sync went")
+        router.add_api_route(
+            "/{source_id}/sync",
+            self.sync,
+            methods=["POST"],
+            status_code=202,
+            responses={404: {"model": Failure, "description": "There is no such source here."}},
+            summary="Sync a source now",
+        )
+        return router
+
+    async def list_sources(self) -> list[SourceOut]:
+        """Those that the answers over HTTP may come from."""
+        listed = await self._store.sources(readable_by=AUDIENCE)
+        return [await self._describe(source) for source in listed]
+
+    async def sync(self, source_id: int) -> Accepted:
+        """The server that keeps the sources in sync takes it up within seconds; watch `state`."""
+        if source_id not in {source.id for source in await self._store.sources(readable_by=AUDIENCE)}:
+            raise HTTPException(404, "There is no such source here.")
+        await self._store.request_sync([source_id])
+        return Accepted()
+
+    async def _describe(self, source: SourceStatus) -> SourceOut:
+        held = await self._store.quarantined(source.id) if source.failed else {}
+        failed = [
+            SourceFailure(uri=document.uri, reason=document.reason, retry_at=document.retry_at)
+            for document in list(held.values())[:MOST_FAILED_SHOWN]
+        ]
+        facts = source.model_dump(include=set(SourceOut.model_fields) - {"failed", "failed_documents"})
+        return SourceOut(**facts, failed=failed, failed_documents=source.failed)
