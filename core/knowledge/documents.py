@@ -38,12 +38,15 @@ class Grant(Frozen):
 
 class Document(Frozen):
     """One item of a source, as plain Markdown text. `content_hash` is the SHA-256 of what was read,
-    in hex, salted with the version of the way it is read: same hash, same document."""
+    in hex, salted with the version of the way it is read: same hash, same document. `author` is whom the document
+    names as such; `validator` is what to show its server so that it is sent again only when it has changed."""
 
     uri: str
     title: str
     text: str
     content_hash: str
+    author: str | None = None
+    validator: str | None = None
 
 
 class StoredDocument(Frozen):
@@ -54,6 +57,7 @@ class StoredDocument(Frozen):
     content_hash: str
     embedder: str = ""
     chunks: int = 0
+    validator: str | None = None
 
 
 class ChunkDraft(Frozen):

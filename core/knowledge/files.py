@@ -18,6 +18,7 @@ class FileSource:
     """One file. Its document is called by the file's name."""
 
     kind = "file"
+    lists_everything = True
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
@@ -26,7 +27,7 @@ class FileSource:
     async def entries(self) -> Sequence[Entry]:
         return [Entry(uri=self._path.name, locator=str(self._path))]
 
-    async def read(self, entry: Entry) -> Content:
+    async def read(self, entry: Entry, validator: str | None = None) -> Content:
         return await asyncio.to_thread(_read_file, entry, Path(entry.locator))
 
 
@@ -38,6 +39,7 @@ class FolderSource:
     """
 
     kind = "folder"
+    lists_everything = True
 
     def __init__(self, path: Path) -> None:
         self._root = path.resolve()
@@ -46,7 +48,7 @@ class FolderSource:
     async def entries(self) -> Sequence[Entry]:
         return await asyncio.to_thread(lambda: list(self._walk()))
 
-    async def read(self, entry: Entry) -> Content:
+    async def read(self, entry: Entry, validator: str | None = None) -> Content:
         return await asyncio.to_thread(_read_file, entry, Path(entry.locator))
 
     def _walk(self) -> Iterator[Entry]:

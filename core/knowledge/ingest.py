@@ -25,7 +25,8 @@ from core.knowledge.documents import (
     SyncReport,
 )
 from core.knowledge.locations import build_source, name_location
-from core.knowledge.pipeline import Batch, Draft, Embedding, prepare, read_ahead
+from core.knowledge.parsing import DocumentParser, ParsingLimits
+from core.knowledge.pipeline import Batch, Draft, Embedding, prepare, read_ahead, read_validator
 from core.knowledge.quarantine import HeldError, make_quarantined, refuse_held, release_unread
 from core.knowledge.sources import Entry, Source
 from core.ports import Embedder, KnowledgeStore
@@ -91,11 +92,13 @@ class Ingestor:
         *,
         chunking: ChunkingPolicy | None = None,
         build: Callable[[str], Source] = build_source,
+        limits: ParsingLimits | None = None,
     ) -> None:
         self._store = store
         self._embedding = Embedding(embedder)
         self._chunking = chunking or ChunkingPolicy()
         self._build = build
+        self._parser = DocumentParser(limits)
 
     async def sync(
         self,
@@ -122,10 +125,15 @@ class Ingestor:
         collection_id = await self._store.open_collection(collection, grants)
         sources = await self._sources(collection_id, locations, kept_by, tally)
         seen: set[str] = set()
-        for source in sources:
-            source_id = await self._store.open_source(collection_id, source.uri, source.kind, kept_by=kept_by)
-            policy = await self._choose_policy(source_id, chunking)
-            await self._sync_source(source_id, source, policy, seen, tally, asked_for=kept_by is not None)
+        try:
+            for source in sources:
+                source_id = await self._store.open_source(
+                    collection_id, source.uri, source.kind, kept_by=kept_by
+                )
+                policy = await self._choose_policy(source_id, chunking)
+                await self._sync_source(source_id, source, policy, seen, tally, asked_for=kept_by is not None)
+        finally:
+            await self._parser.rest()
         report = tally.report(time.monotonic() - started)
         log.info(
             "knowledge_synced",
@@ -250,6 +258,8 @@ class Ingestor:
         listed = {entry.uri for entry in entries}
 
         def is_gone(uri: str) -> bool:
+            if not source.lists_everything:
+                return False
             return uri not in listed and not any(uri.startswith(f"{folder}/") for folder in unread)
 
         gone = [document.id for uri, document in stored.items() if is_gone(uri)]
@@ -273,11 +283,9 @@ class Ingestor:
         name = self._embedding.embedder.name
 
         async def read(entry: Entry) -> Draft | None:
-            refuse_held(held.get(entry.uri), None)
-            content = await source.read(entry)
             known = stored.get(entry.uri)
-            current = known.content_hash if known and known.embedder == name else None
-            return await prepare(content, entry.uri, current, policy, held.get(entry.uri))
+            same_model = known if known is not None and known.embedder == name else None
+            return await self._read(source, entry, policy, same_model, held.get(entry.uri))
 
         async def store(drafts: list[Draft]) -> None:
             embedded = await self._embedding.embed(drafts)
@@ -302,6 +310,22 @@ class Ingestor:
                 if batch.drafts:
                     await store(batch.drafts)
         return unread
+
+    async def _read(
+        self,
+        source: Source,
+        entry: Entry,
+        policy: ChunkingPolicy,
+        known: StoredDocument | None,
+        held: QuarantinedDocument | None,
+    ) -> Draft | None:
+        """None if it is as it is known. Raises SourceError."""
+        refuse_held(held, None)
+        content = await source.read(entry, read_validator(known.validator, policy) if known else None)
+        if content is None:
+            return None
+        current = known.content_hash if known else None
+        return await prepare(content, entry.uri, current, policy, parser=self._parser, held=held)
 
     async def _quarantine(
         self, source_id: int, batch: Batch, held: Mapping[str, QuarantinedDocument]

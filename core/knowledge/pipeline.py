@@ -13,8 +13,9 @@ import structlog
 from core.errors import ModelTransientError, SourceError
 from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text
 from core.knowledge.documents import ChunkDraft, Document, QuarantinedDocument
-from core.knowledge.loading import fingerprint, load_document
-from core.knowledge.quarantine import UnparsedError, refuse_held
+from core.knowledge.loading import fingerprint, is_untrusted, load_document
+from core.knowledge.parsing import DocumentParser
+from core.knowledge.quarantine import HeldError, UnparsedError, refuse_held
 from core.knowledge.sources import Content, Entry
 from core.ports import Embedder
 
@@ -57,31 +58,61 @@ async def prepare(
     uri: str,
     current: str | None,
     policy: ChunkingPolicy,
+    *,
+    parser: DocumentParser,
     held: QuarantinedDocument | None = None,
 ) -> Draft | None:
     """Read and slice a document, off the event loop; None if its content hash is `current` already.
     Raises UnparsedError, and HeldError for content that failed not long ago."""
 
-    def work() -> Draft | None:
-        if current is not None or held is not None:
-            content_hash = fingerprint(content.data, policy.key)
-            if content_hash == current:
-                return None
-            refuse_held(held, content_hash)
-        try:
-            document = load_document(
-                content.data,
-                uri=uri,
-                name=content.name,
-                media_type=content.media_type,
-                charset=content.charset,
-                slicing=policy.key,
-            )
-        except SourceError as error:
-            raise UnparsedError(uri, error.reason, fingerprint(content.data, policy.key)) from error
-        return Draft(document, tuple(chunk_text(document.text, title=document.title, policy=policy)))
+    def read_here() -> Draft | None:
+        if _is_current(content, policy, current, held):
+            return None
+        document = load_document(uri=uri, slicing=policy.key, **content.for_loading())
+        return _slice_up(document, content, policy)
 
-    return await asyncio.to_thread(work)
+    try:
+        if not is_untrusted(content.name, content.media_type):
+            return await asyncio.to_thread(read_here)
+        if await asyncio.to_thread(_is_current, content, policy, current, held):
+            return None
+        document = await parser.parse(content, uri, slicing=policy.key)
+        return await asyncio.to_thread(_slice_up, document, content, policy)
+    except HeldError:
+        raise
+    except SourceError as error:
+        raise UnparsedError(uri, error.reason, fingerprint(content.data, policy.key)) from error
+
+
+def _is_current(
+    content: Content, policy: ChunkingPolicy, current: str | None, held: QuarantinedDocument | None
+) -> bool:
+    """Raises HeldError."""
+    if current is None and held is None:
+        return False
+    content_hash = fingerprint(content.data, policy.key)
+    if content_hash == current:
+        return True
+    refuse_held(held, content_hash)
+    return False
+
+
+def _slice_up(document: Document, content: Content, policy: ChunkingPolicy) -> Draft:
+    if content.validator:
+        validator = mark_validator(content.validator, policy)
+        document = document.model_copy(update={"validator": validator})
+    return Draft(document, tuple(chunk_text(document.text, title=document.title, policy=policy)))
+
+
+def mark_validator(validator: str, policy: ChunkingPolicy) -> str:
+    """A validator as it is stored: it counts only as long as documents are read and sliced in the same way."""
+    return f"{fingerprint(b'', policy.key)[:12]}:{validator}"
+
+
+def read_validator(stored: str | None, policy: ChunkingPolicy) -> str | None:
+    """The validator to show to the server; None where the document has to be read anew anyway."""
+    validator = (stored or "").partition(":")[2]
+    return validator if validator and stored == mark_validator(validator, policy) else None
 
 
 async def read_ahead(

@@ -4,7 +4,7 @@ business of core.knowledge.loading."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.messages import Frozen
 
@@ -20,12 +20,23 @@ class Entry(Frozen):
 
 
 class Content(Frozen):
-    """What reading an entry gave. `name` is a file name; media type and character set where declared."""
+    """What reading an entry gave. `name` is a file name; media type and character set where declared.
+    `validator` is for the next time: with it, what has not changed need not be sent again."""
 
     data: bytes
     name: str
     media_type: str | None = None
     charset: str | None = None
+    validator: str | None = None
+
+    def for_loading(self) -> dict[str, Any]:
+        """The arguments of core.knowledge.loading.load_document, but for the uri."""
+        return {
+            "data": self.data,
+            "name": self.name,
+            "media_type": self.media_type,
+            "charset": self.charset,
+        }
 
 
 class Source(Protocol):
@@ -39,11 +50,17 @@ class Source(Protocol):
     @property
     def kind(self) -> str: ...
 
+    @property
+    def lists_everything(self) -> bool:
+        """Whether what is not listed is gone; a feed, say, lists only what is new."""
+        ...
+
     async def entries(self) -> Sequence[Entry]:
         """Everything that is there now, in a fixed order. Raises SourceError when the source as a whole
         cannot be looked at."""
         ...
 
-    async def read(self, entry: Entry) -> Content:
-        """Raises SourceError when this entry cannot be read."""
+    async def read(self, entry: Entry, validator: str | None = None) -> Content | None:
+        """None if it has not changed since the validator was given. Raises SourceError when this entry cannot
+        be read."""
         ...

@@ -108,6 +108,8 @@ class PostgresKnowledgeStore(PostgresSources):
                 "titles": [document.title for document, _, _ in batch],
                 "hashes": [document.content_hash for document, _, _ in batch],
                 "chunks": [len(chunks) for _, chunks, _ in batch],
+                "authors": [document.author for document, _, _ in batch],
+                "validators": [document.validator for document, _, _ in batch],
             },
         )
         return {row.uri: row.id for row in rows}

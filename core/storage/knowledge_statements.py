@@ -24,18 +24,20 @@ MODELS_IN_USE = text("""
 TRY_UPKEEP = text("SELECT pg_try_advisory_lock(hashtextextended('knowledge_upkeep', :collection_id))")
 
 DOCUMENTS = text("""
-    SELECT d.id, d.uri, d.content_hash, coalesce(m.name, '') AS embedder, d.chunks
+    SELECT d.id, d.uri, d.content_hash, coalesce(m.name, '') AS embedder, d.chunks, d.validator
     FROM documents d LEFT JOIN embedding_models m ON m.id = d.embedding_model_id
     WHERE d.source_id = :source_id
 """)
 PUT_DOCUMENTS = text("""
-    INSERT INTO documents (source_id, uri, title, content_hash, embedding_model_id, chunks)
-    SELECT :source_id, uri, title, content_hash, CAST(:model_id AS integer), chunks
+    INSERT INTO documents (source_id, uri, title, content_hash, embedding_model_id, chunks, author, validator)
+    SELECT :source_id, uri, title, content_hash, CAST(:model_id AS integer), chunks, author, validator
     FROM unnest(CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:hashes AS text[]),
-                CAST(:chunks AS integer[])) AS given (uri, title, content_hash, chunks)
+                CAST(:chunks AS integer[]), CAST(:authors AS text[]), CAST(:validators AS text[]))
+         AS given (uri, title, content_hash, chunks, author, validator)
     ON CONFLICT (source_id, uri) DO UPDATE SET
         title = excluded.title, content_hash = excluded.content_hash, chunks = excluded.chunks,
-        embedding_model_id = excluded.embedding_model_id, stored_at = now()
+        embedding_model_id = excluded.embedding_model_id, author = excluded.author,
+        validator = excluded.validator, stored_at = now()
     RETURNING id, uri
 """)
 DELETE_CHUNKS = text("DELETE FROM chunks WHERE document_id = ANY(CAST(:ids AS bigint[]))")

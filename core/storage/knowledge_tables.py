@@ -153,6 +153,8 @@ class DocumentRow(Base):
     content_hash: Mapped[str] = mapped_column(Text)
     embedding_model_id: Mapped[int | None] = mapped_column(Integer, ForeignKey("embedding_models.id"))
     chunks: Mapped[int] = mapped_column(Integer)
+    author: Mapped[str | None] = mapped_column(Text)
+    validator: Mapped[str | None] = mapped_column(Text)
     stored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

@@ -36,6 +36,7 @@ class InMemoryKnowledgeStore(InMemorySources):
                 content_hash=stored.document.content_hash,
                 embedder=stored.embedder,
                 chunks=len(stored.chunks),
+                validator=stored.document.validator,
             )
             for uri, stored in self._sources[source_id].documents.items()
         }

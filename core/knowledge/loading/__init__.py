@@ -14,7 +14,7 @@ from core.errors import SourceError
 from core.knowledge.documents import Document
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, clean_text
 
-READING_VERSION = "2"
+READING_VERSION = "3"
 """Raise it when loading or chunking changes what a document becomes: the next sync then reads all anew."""
 
 MAX_DOCUMENT_BYTES = 32 * 2**20
@@ -89,6 +89,25 @@ CODE_ENDINGS = frozenset(_LANGUAGES)
 MEDIA_TYPES = frozenset(_BY_MEDIA_TYPE)
 
 
+_UNTRUSTED = frozenset({_extract_html, _extract_pdf, _extract_docx})
+
+
+def is_untrusted(name: str, media_type: str | None) -> bool:
+    """Whether the format is one whose readers can be made to eat memory or time, or to crash: it is read in a
+    process of its own (core.knowledge.parsing)."""
+    return _extractor_for(name, media_type) in _UNTRUSTED
+
+
+def _extractor_for(name: str, media_type: str | None) -> Extractor:
+    """Text is assumed where neither the media type nor the ending of the name tells."""
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in _LANGUAGES:
+        return _extract_code(_LANGUAGES[ending])
+    if media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and ending in ENDINGS):
+        return _BY_MEDIA_TYPE[media_type]
+    return _BY_ENDING.get(ending, _extract_plain)
+
+
 def fingerprint(data: bytes, slicing: str = "") -> str:
     """The content hash of a document: same bytes read and sliced in the same way, same hash. `slicing` names the
     chunking policy."""
@@ -112,13 +131,8 @@ def load_document(
         raise SourceError(uri, f"The file is larger than {MAX_DOCUMENT_BYTES // 2**20} MB.")
     path = PurePosixPath(name)
     ending = path.suffix.lower()
-    extractor = _BY_ENDING.get(ending, _extract_plain)
-    if ending in _LANGUAGES:
-        extractor = _extract_code(_LANGUAGES[ending])
-    elif media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and ending in ENDINGS):
-        extractor = _BY_MEDIA_TYPE[media_type]
     try:
-        extract = extractor(data, charset)
+        extract = _extractor_for(name, media_type)(data, charset)
     except UnreadableError as error:
         raise SourceError(uri, error.reason) from error
     text = clean_text(extract.text)
@@ -130,6 +144,11 @@ def load_document(
         clean_text(path.name) if ending in _LANGUAGES else " ".join(clean_text(extract.title or "").split())
     )
     title = title or " ".join(clean_text(path.stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
+    author = " ".join(clean_text(extract.author or "").split())[:MAX_TITLE_CHARACTERS] or None
     return Document(
-        uri=uri, title=title[:MAX_TITLE_CHARACTERS], text=text, content_hash=fingerprint(data, slicing)
+        uri=uri,
+        title=title[:MAX_TITLE_CHARACTERS],
+        text=text,
+        content_hash=fingerprint(data, slicing),
+        author=author,
     )

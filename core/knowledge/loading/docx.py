@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from typing import Any
 
 import docx
 from docx.document import Document as WordDocument
 from docx.opc.exceptions import OpcError
-from docx.table import Table
+from docx.oxml.ns import qn
+from docx.shared import RGBColor
+from docx.table import Table, _Cell
+from docx.text.hyperlink import Hyperlink
 from docx.text.paragraph import Paragraph
+from docx.text.run import Run
 
 from core.knowledge.loading.html import render_table
 from core.knowledge.loading.text import Extract, UnreadableError
 
 MAX_UNPACKED_BYTES = 256 * 2**20
+_WHITE = RGBColor(0xFF, 0xFF, 0xFF)
 _HEADING = re.compile(r"heading ([1-9])$")
 
 
@@ -29,6 +35,7 @@ def extract_docx(data: bytes) -> Extract:
         document = docx.Document(io.BytesIO(data))
         blocks = list(_blocks(document))
         title = document.core_properties.title or _title(document)
+        author = document.core_properties.author
     except zipfile.BadZipFile as error:
         raise UnreadableError("The file is no DOCX document, is broken, or is encrypted.") from error
     except (
@@ -42,7 +49,7 @@ def extract_docx(data: bytes) -> Extract:
     ) as error:
         # What python-docx and lxml (a SyntaxError) let through for packages that lack a part or break its assumptions.
         raise UnreadableError("The DOCX document is broken.") from error
-    return Extract("".join(blocks).strip("\n"), title)
+    return Extract("".join(blocks).strip("\n"), title, author=None if author == "python-docx" else author)
 
 
 def _title(document: WordDocument) -> str | None:
@@ -59,7 +66,9 @@ def _blocks(document: WordDocument) -> list[str]:
     for block in document.iter_inner_content():
         listed = False
         if isinstance(block, Table):
-            rendered = render_table([[_cell(cell.text) for cell in row.cells] for row in block.rows])
+            rendered = render_table(
+                [[_cell(_text_of_cell(cell)) for cell in row.cells] for row in block.rows]
+            )
         else:
             rendered, listed = _paragraph(block)
         if rendered:
@@ -70,7 +79,7 @@ def _blocks(document: WordDocument) -> list[str]:
 
 def _paragraph(paragraph: Paragraph) -> tuple[str, bool]:
     """The paragraph as Markdown, and whether it is an item of a list."""
-    text, style = paragraph.text.strip(), _style(paragraph)
+    text, style = _visible_text(paragraph).strip(), _style(paragraph)
     if not text:
         return "", False
     if style == "title":
@@ -83,6 +92,29 @@ def _paragraph(paragraph: Paragraph) -> tuple[str, bool]:
         mark = "1." if "number" in style else "-"
         return f"{indent}{mark} {_one_line(text)}", True
     return text, False
+
+
+def _text_of_cell(cell: _Cell) -> str:
+    return "\n".join(_visible_text(paragraph, cell) for paragraph in cell.paragraphs)
+
+
+def _visible_text(paragraph: Paragraph, cell: _Cell | None = None) -> str:
+    """Without hidden and white text; a cell or a paragraph with a shade of its own may hold white text."""
+    shaded = _is_shaded(paragraph._p.pPr) or (cell is not None and _is_shaded(cell._tc.tcPr))
+    runs: list[Run] = []
+    for inner in paragraph.iter_inner_content():
+        runs += inner.runs if isinstance(inner, Hyperlink) else [inner]
+    return "".join(run.text for run in runs if not _is_hidden(run, shaded))
+
+
+def _is_hidden(run: Run, shaded: bool) -> bool:
+    white = run.font.color is not None and run.font.color.rgb == _WHITE
+    return bool(run.font.hidden) or (white and not shaded and not _is_shaded(run._r.rPr))
+
+
+def _is_shaded(properties: Any) -> bool:
+    shades = properties.findall(qn("w:shd")) if properties is not None else []
+    return any(shade.get(qn("w:fill"), "auto").lower() not in ("auto", "ffffff") for shade in shades)
 
 
 def _style(paragraph: Paragraph) -> str:

@@ -23,8 +23,14 @@ _BLOCKS = {
 # fmt: on
 _ROLES = {"navigation", "banner", "contentinfo", "search", "complementary", "dialog", "menu", "menubar"}
 _INVISIBLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?:[;\s]|$)"
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0*\.?[01]?(?:px|pt|em|rem|%)?\s*(?:[;!]|$)"
+    r"|opacity\s*:\s*0*(?:\.0\d*)?\s*(?:[;!]|$)|(?<![\w-])color\s*:\s*(?:transparent|rgba\([^)]*,\s*0*(?:\.0+)?\s*\))"
+    r"|(?:text-indent|left|top|right|margin-left)\s*:\s*-\d{3,}|clip\s*:\s*rect\(\s*0|clip-path\s*:\s*inset\(\s*(?:50|100)%"
 )
+_WHITE = r"(?:white|#fff(?:fff)?|rgba?\(\s*255\s*,\s*255\s*,\s*255[^)]*\))\s*(?:[;!]|$)"
+_WHITE_TEXT = re.compile(rf"(?<![\w-])color\s*:\s*{_WHITE}")
+_WHITE_GROUND = re.compile(rf"background(?:-color)?\s*:\s*{_WHITE}")
+_GROUND = re.compile(r"background(?:-color|-image)?\s*:")
 _PERMALINK = {"¶", "#", "§", "🔗", "\uf0c1"}
 MAX_DEPTH = 100
 
@@ -33,15 +39,22 @@ def extract_html(data: bytes, charset: str | None) -> Extract:
     """The page's main content; its <title>, or its first heading."""
     soup = BeautifulSoup(data, "lxml", from_encoding=charset)
     title = soup.title.get_text() if soup.title else None
+    author = _author(soup)
     _drop_boilerplate(soup)
     root = soup.find("main") or soup.find(role="main") or _only_article(soup) or soup.body or soup
     assert isinstance(root, Tag)  # noqa: S101 - every alternative is one
     if _is_too_deep(root):
-        return Extract(root.get_text("\n"), title)
+        return Extract(root.get_text("\n"), title, author=author)
     if title is None or not title.strip():
         heading = root.find(["h1", "h2"])
         title = heading.get_text() if heading else None
-    return Extract(render_markdown(root), title, "The page holds no text outside of its menus and scripts.")
+    empty_reason = "The page holds no text outside of its menus and scripts."
+    return Extract(render_markdown(root), title, empty_reason, author)
+
+
+def _author(soup: BeautifulSoup) -> str | None:
+    named = soup.find("meta", attrs={"name": "author"})
+    return str(named.get("content") or "") or None if isinstance(named, Tag) else None
 
 
 def _is_too_deep(root: Tag) -> bool:
@@ -80,7 +93,22 @@ def _is_hidden(tag: Tag) -> bool:
         or tag.get("aria-hidden") == "true"
         or (isinstance(role, str) and role.lower() in _ROLES)
         or (isinstance(style, str) and _INVISIBLE.search(style.lower()) is not None)
+        or (isinstance(style, str) and _is_white_on_white(tag, style.lower()))
     )
+
+
+def _is_white_on_white(tag: Tag, style: str) -> bool:
+    """White text, as far as the page itself says on what ground: a class may say otherwise, so that a class
+    anywhere around it lets it pass."""
+    if not _WHITE_TEXT.search(style):
+        return False
+    for around in (tag, *tag.parents):
+        own = str(around.get("style") or "").lower()
+        if around.has_attr("bgcolor") or _GROUND.search(own):
+            return bool(_WHITE_GROUND.search(own))
+        if around.has_attr("class") and around.name not in ("html", "body"):
+            return False
+    return True
 
 
 def render_markdown(root: Tag) -> str:

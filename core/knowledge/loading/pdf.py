@@ -56,9 +56,12 @@ def _extract(data: bytes) -> Extract:
             break  # too much for a document anyway
         if text:
             parts.append(f"## Page {number}\n\n{text}")
-    title = reader.metadata.title if reader.metadata else None
+    named = reader.metadata
     return Extract(
-        "\n\n".join(parts), title, "The PDF holds no text; scanned pages need text recognition first."
+        "\n\n".join(parts),
+        named.title if named else None,
+        "The PDF holds no text; scanned pages need text recognition first.",
+        named.author if named else None,
     )
 
 

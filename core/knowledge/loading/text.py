@@ -21,11 +21,13 @@ MAX_CHARACTERS = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a format gave: Markdown text, a title if it names one, and what to say if the text is empty."""
+    """What a format gave: Markdown text, a title and an author if it names them, and what to say if the text is
+    empty."""
 
     text: str
     title: str | None = None
     empty_reason: str = "The document holds no text."
+    author: str | None = None
 
 
 # Controls other than tab and newline, soft hyphen, zero-width characters, bidirectional marks and isolates,

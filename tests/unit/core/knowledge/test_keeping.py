@@ -26,6 +26,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Counting:
     """A source that counts what is read of it, and is away while `away`."""
 
+    lists_everything = True
+
     def __init__(self, source: Source, ground: Ground) -> None:
         self.kind, self.uri = source.kind, source.uri
         self._source, self._ground = source, ground
@@ -33,7 +35,7 @@ class Counting:
     async def entries(self) -> Sequence[Entry]:
         return await self._source.entries()
 
-    async def read(self, entry: Entry) -> Content:
+    async def read(self, entry: Entry, validator: str | None = None) -> Content | None:
         self._ground.read.append(Path(entry.uri).name)
         if Path(entry.uri).name in self._ground.away:
             raise SourceError(entry.uri, "The server did not answer.")

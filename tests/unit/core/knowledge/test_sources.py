@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import SourceError
+from core.knowledge.fetching import MAX_BYTES, is_public
 from core.knowledge.locations import build_source
 from core.knowledge.sources import Content
-from core.knowledge.web import MAX_PAGE_BYTES, WebPageSource, is_public
+from core.knowledge.web import WebPageSource
 
 
 async def uris_of(location: Path) -> list[str]:
@@ -157,7 +158,9 @@ async def site() -> AsyncIterator[Site]:
 async def read_page(url: str, timeout_seconds: float = 10.0) -> Content:
     source = WebPageSource(url, timeout_seconds=timeout_seconds)
     (entry,) = await source.entries()
-    return await source.read(entry)
+    content = await source.read(entry)
+    assert content is not None
+    return content
 
 
 async def reason_of(url: str, timeout_seconds: float = 10.0) -> str:
@@ -213,7 +216,7 @@ async def test_only_types_that_can_be_read_are_fetched(
 
 
 async def test_what_is_too_large_too_slow_or_not_there_is_refused(site: Site) -> None:
-    site.page("/large", b"x" * (MAX_PAGE_BYTES + 1))
+    site.page("/large", b"x" * (MAX_BYTES + 1))
     site.never_answers.add("/slow")
 
     assert "larger than 10 MB" in await reason_of(site.url("/large"))
