@@ -15,6 +15,10 @@ COPY bot bot
 RUN /opt/threadlore/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
+# git and ssh fetch the repositories that KNOWLEDGE may name.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --create-home threadlore \
     && install --directory --owner=threadlore --group=threadlore --mode=0700 /data
 COPY --from=build /opt/threadlore /opt/threadlore

@@ -151,13 +151,20 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     from core.knowledge.chunking import ChunkingPolicy
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
+    from core.knowledge.locations import build_source
     from core.knowledge.search import Knowledge
     from core.providers.http_reranker import open_reranker
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
         policy = ChunkingPolicy(strategy=stores.settings.chunking)
-        ingestor = Ingestor(stores.knowledge_store, embedder, chunking=policy)
+        home = stores.settings.threadlore_home
+        ingestor = Ingestor(
+            stores.knowledge_store,
+            embedder,
+            chunking=policy,
+            build=lambda location: build_source(location, home),
+        )
         yield Library(
             stores=stores,
             embedder=embedder,

@@ -113,7 +113,9 @@ def chat(
 
 @app.command()
 def ingest(
-    locations: Annotated[list[str], typer.Argument(help="Folders, files and web pages.", show_default=False)],
+    locations: Annotated[
+        list[str], typer.Argument(help="Folders, files, pages, site+…, rss+…, git+…", show_default=False)
+    ],
     collection: Annotated[str, typer.Option(help="The collection that they belong to.")] = "default",
     grant: Annotated[
         list[str] | None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import computed_field
 
-from core.errors import ModelError, SettingsError, ThreadloreError
+from core.errors import ModelError, SettingsError, SourceError, ThreadloreError
 from core.messages import Frozen
 
 if TYPE_CHECKING:
@@ -109,12 +109,7 @@ async def check_home(settings: CoreSettings) -> list[Finding]:
 
 async def check_knowledge(locations: Iterable[str], store: KnowledgeStore | None) -> list[Finding]:
     """Whether the places named by KNOWLEDGE are there, and how their last sync went."""
-    findings = []
-    for location in locations:
-        if location.startswith(("http://", "https://")):
-            findings.append(await _check_page(location))
-        else:
-            findings.append(_check_path(Path(location)))
+    findings = [await _check_location(location) for location in locations]
     for source in await store.sources() if store is not None else ():
         if source.error:
             findings.append(
@@ -125,7 +120,33 @@ async def check_knowledge(locations: Iterable[str], store: KnowledgeStore | None
     return findings
 
 
-def _check_path(path: Path) -> Finding:
+async def _check_location(location: str) -> Finding:
+    from core.knowledge.locations import name_location
+
+    try:
+        uri, kind = name_location(location)
+    except SourceError as error:
+        return bad("knowledge", str(error), "Correct KNOWLEDGE.")
+    if kind == "git":
+        return await _check_repository(location)
+    if kind in ("web", "website", "feed"):
+        return await _check_page(uri.removeprefix("site+").removeprefix("rss+"))
+    return _check_path(location)
+
+
+async def _check_repository(location: str) -> Finding:
+    from core.knowledge.git import GitSource
+    from core.knowledge.locations import DEFAULT_HOME
+
+    try:
+        await GitSource(location, DEFAULT_HOME).ask()
+    except SourceError as error:
+        return bad("knowledge", str(error), "Check the address, and what git may read as this user.")
+    return good("knowledge", f"{location} answers")
+
+
+def _check_path(location: str) -> Finding:
+    path = Path(location).expanduser()
     if not path.exists():
         return bad("knowledge", f"{path} does not exist", "Correct KNOWLEDGE, or make the folder.")
     if not os.access(path, os.R_OK):

@@ -150,7 +150,7 @@ class CoreSettings(EnvironmentSettings):
 
     knowledge: Annotated[tuple[str, ...], NoDecode] | None = Field(
         default=None,
-        description="A comma-separated list of paths and URLs; leave it out for Threadlore's own documents.",
+        description="A comma-separated list of paths, URLs, site+URLs, rss+URLs and git+URLs; leave it out for Threadlore's own documents.",
     )
     chunking: ChunkingStrategy = Field(
         default=ChunkingStrategy.STRUCTURE,
