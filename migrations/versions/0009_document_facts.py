@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_document_facts"
-down_revision = "0007_sources"
+revision = "0009_document_facts"
+down_revision = "0008_forgotten_traces"
 branch_labels = None
 depends_on = None
 
