@@ -177,6 +177,18 @@ def remove_source(
     remove_source(location, collection=collection, yes=yes, as_json=as_json)
 
 
+@sources_app.command("revoke")
+def revoke_grants(
+    collection: Annotated[str, typer.Argument(help="The collection.", show_default=False)],
+    grant: Annotated[list[str], typer.Argument(help="As given to `ingest --grant`.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Take back who may read a collection, at once."""
+    from bot.commands.sources import revoke_grants
+
+    revoke_grants(collection, grant, as_json=as_json)
+
+
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="What to look for.")],

@@ -204,6 +204,10 @@ class KnowledgeStore(SourceStore, Protocol):
         to everyone."""
         ...
 
+    async def revoke_grants(self, name: str, grants: Sequence[Grant]) -> list[Grant]:
+        """Take grants back, for every search from now on; what is left. Without any, nobody reads it."""
+        ...
+
     async def drop_collection(self, name: str) -> None: ...
 
     async def documents(self, source_id: int) -> dict[str, StoredDocument]:

@@ -39,6 +39,14 @@ def parse_grant(text: str) -> Grant:
     return Grant(platform=platform, workspace=workspace or None, channel=channel or None)
 
 
+def render_grant(grant: Grant) -> str:
+    """As people write it; `parse_grant` reads it back."""
+    if grant.platform is None:
+        return EVERYONE
+    place = "/".join(part for part in (grant.workspace, grant.channel) if part)
+    return f"{grant.platform}:{place}" if place else grant.platform
+
+
 def parse_thread(text: str) -> Thread:
     platform, workspace, channel, thread = parse_place(text, "platform:workspace/channel/thread")
     return Thread(channel=Channel(platform=platform, workspace=workspace, id=channel), id=thread)

@@ -1,4 +1,4 @@
-"""`sources`, `sources sync` and `sources remove`."""
+"""`sources`, `sources sync`, `sources remove` and `sources revoke`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.commands.knowledge import describe_report
+from bot.commands.naming import parse_grant, render_grant
 from bot.commands.running import (
     FAILED,
     WRONG_USAGE,
@@ -20,7 +21,7 @@ from bot.commands.running import (
 )
 
 if TYPE_CHECKING:
-    from core.knowledge.documents import QuarantinedDocument, SourceStatus, SyncReport
+    from core.knowledge.documents import Grant, QuarantinedDocument, SourceStatus, SyncReport
     from core.settings import CoreSettings
 
 Listed = list[tuple["SourceStatus", list["QuarantinedDocument"]]]
@@ -129,6 +130,23 @@ def remove_source(location: str, *, collection: str | None, yes: bool, as_json: 
         write_json({"uri": removed.uri, "collection": removed.collection, "documents": removed.documents})
     else:
         write_line(f"{removed.uri} is removed, with {removed.documents} documents.")
+
+
+def revoke_grants(collection: str, grants: Sequence[str], *, as_json: bool) -> None:
+    async def work(settings: CoreSettings) -> list[Grant]:
+        from bot.bootstrap import open_stores
+
+        taken_back = [parse_grant(grant) for grant in grants]
+        async with open_stores(settings) as stores:
+            return await stores.knowledge_store.revoke_grants(collection, taken_back)
+
+    left = run_command(work)
+    if as_json:
+        write_json({"collection": collection, "grants": [render_grant(grant) for grant in left]})
+    elif left:
+        write_line(f"{collection} is read by {', '.join(map(render_grant, left))}.")
+    else:
+        write_line(f"{collection} is read by nobody.")
 
 
 def _named(locations: Sequence[str]) -> set[str]:

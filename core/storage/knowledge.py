@@ -52,6 +52,12 @@ class PostgresKnowledgeStore(PostgresSources):
                 await connection.execute(sql.GRANT, {"collection_id": collection_id, **grant.model_dump()})
         return collection_id
 
+    async def revoke_grants(self, name: str, grants: Sequence[Grant]) -> list[Grant]:
+        for grant in grants:
+            await self._database.run(sql.REVOKE, {"name": name, **grant.model_dump()})
+        rows = await self._database.run(sql.GRANTS, {"name": name})
+        return [Grant.model_validate(dict(row._mapping)) for row in rows]
+
     async def drop_collection(self, name: str) -> None:
         await self._database.run(sql.DROP_COLLECTION, {"name": name})
 

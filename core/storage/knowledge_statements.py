@@ -14,6 +14,16 @@ GRANT = text("""
     VALUES (:collection_id, :platform, :workspace, :channel)
     ON CONFLICT (collection_id, platform, workspace, channel) DO NOTHING
 """)
+REVOKE = text("""
+    DELETE FROM collection_grants g USING collections c
+    WHERE c.id = g.collection_id AND c.name = :name AND g.platform IS NOT DISTINCT FROM CAST(:platform AS text)
+      AND g.workspace IS NOT DISTINCT FROM CAST(:workspace AS text)
+      AND g.channel IS NOT DISTINCT FROM CAST(:channel AS text)
+""")
+GRANTS = text("""
+    SELECT g.platform, g.workspace, g.channel
+    FROM collection_grants g JOIN collections c ON c.id = g.collection_id WHERE c.name = :name ORDER BY g.id
+""")
 
 LOCK_SOURCE = text("SELECT collection_id FROM sources WHERE id = :source_id FOR KEY SHARE")
 

@@ -117,6 +117,13 @@ class InMemorySources:
         self._collections[name].grants.update(grants)
         return self._collections[name].id
 
+    async def revoke_grants(self, name: str, grants: Sequence[Grant]) -> list[Grant]:
+        if name not in self._collections:
+            return []
+        collection = self._collections[name]
+        collection.grants = {grant for grant in collection.grants if grant not in grants}
+        return list(collection.grants)
+
     async def drop_collection(self, name: str) -> None:
         self._collections.pop(name, None)
         self._sources = {id: source for id, source in self._sources.items() if source.collection != name}

@@ -254,6 +254,25 @@ async def test_grants_are_added_and_a_new_collection_without_any_is_for_everyone
     assert await shelf.found("annual leave", third) == set()
 
 
+async def test_a_grant_that_is_taken_back_ends_at_once(shelf: Shelf) -> None:
+    here, there = (Grant(platform="slack", workspace="W1", channel=channel) for channel in ("C1", "C2"))
+    await shelf.put(await shelf.open_source(grants=[here, there]), leave=LEAVE)
+    assert await shelf.found("annual leave") == {"leave"}
+
+    assert await shelf.store.revoke_grants("default", [here, Grant(), Grant(platform="slack")]) == [there]
+    assert await shelf.found("annual leave") == set()
+    assert await shelf.found("annual leave", Audience(platform="slack", workspace="W1", channel="C2")) == {
+        "leave"
+    }
+
+    assert await shelf.store.revoke_grants("default", [there]) == []
+    await shelf.store.open_collection("default")
+    assert (
+        await shelf.found("annual leave", Audience(platform="slack", workspace="W1", channel="C2")) == set()
+    )
+    assert await shelf.store.revoke_grants("never known", [Grant()]) == []
+
+
 async def test_a_document_put_again_replaces_what_it_was(shelf: Shelf) -> None:
     source_id = await shelf.open_source()
     await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.commands.naming import parse_audience, parse_grant, parse_place, parse_thread
+from bot.commands.naming import parse_audience, parse_grant, parse_place, parse_thread, render_grant
 from bot.commands.running import WRONG_USAGE, CommandFailedError
 from core.knowledge.documents import Grant
 from core.messages import Audience
@@ -21,6 +21,7 @@ from core.messages import Audience
 )
 def test_a_grant_names_everyone_a_platform_a_workspace_or_a_channel(text: str, grant: Grant) -> None:
     assert parse_grant(text) == grant
+    assert render_grant(grant) == text
 
 
 @pytest.mark.parametrize("text", ["", ":T1", "slack:", "slack:T1/", "slack:/C1"])
