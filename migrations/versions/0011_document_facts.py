@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_document_facts"
-down_revision = "0009_spending"
+revision = "0011_document_facts"
+down_revision = "0010_leases"
 branch_labels = None
 depends_on = None
 
