@@ -151,31 +151,21 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     from core.knowledge.chunking import ChunkingPolicy
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
-    from core.knowledge.locations import build_source
     from core.knowledge.search import Knowledge
     from core.providers.http_reranker import open_reranker
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
-        policy = ChunkingPolicy(strategy=stores.settings.chunking)
-        home = stores.settings.threadlore_home
-        ingestor = Ingestor(
-            stores.knowledge_store,
-            embedder,
-            chunking=policy,
-            build=lambda location: build_source(location, home),
-        )
+        known, store = stores.settings, stores.knowledge_store
+        policy = ChunkingPolicy(strategy=known.chunking)
+        ingestor = Ingestor(store, embedder, chunking=policy, home=known.threadlore_home)
+        every_seconds = known.knowledge_sync_minutes * 60
         yield Library(
             stores=stores,
             embedder=embedder,
-            knowledge=Knowledge(stores.knowledge_store, embedder, open_reranker(stores.settings, stack)),
+            knowledge=Knowledge(store, embedder, open_reranker(known, stack)),
             ingestor=ingestor,
-            keeper=SourceKeeper(
-                stores.knowledge_store,
-                ingestor,
-                knowledge_locations(stores.settings),
-                every_seconds=stores.settings.knowledge_sync_minutes * 60,
-            ),
+            keeper=SourceKeeper(store, ingestor, knowledge_locations(known), every_seconds=every_seconds),
         )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import structlog
@@ -24,7 +25,7 @@ from core.knowledge.documents import (
     SyncOutcome,
     SyncReport,
 )
-from core.knowledge.locations import build_source, name_location
+from core.knowledge.locations import DEFAULT_HOME, build_source, name_location
 from core.knowledge.parsing import DocumentParser, ParsingLimits
 from core.knowledge.pipeline import Batch, Draft, Embedding, prepare, read_ahead, read_validator
 from core.knowledge.quarantine import HeldError, make_quarantined, refuse_held, release_unread
@@ -83,7 +84,7 @@ class _Tally:
 
 
 class Ingestor:
-    """Syncs sources into one store with one embedder."""
+    """Syncs sources into one store with one embedder; copies of repositories are kept below `home`."""
 
     def __init__(
         self,
@@ -91,13 +92,14 @@ class Ingestor:
         embedder: Embedder,
         *,
         chunking: ChunkingPolicy | None = None,
-        build: Callable[[str], Source] = build_source,
+        home: Path = DEFAULT_HOME,
+        build: Callable[[str], Source] | None = None,
         limits: ParsingLimits | None = None,
     ) -> None:
         self._store = store
         self._embedding = Embedding(embedder)
         self._chunking = chunking or ChunkingPolicy()
-        self._build = build
+        self._build = build or (lambda location: build_source(location, home))
         self._parser = DocumentParser(limits)
 
     async def sync(
