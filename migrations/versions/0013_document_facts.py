@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011_document_facts"
-down_revision = "0010_leases"
+revision = "0013_document_facts"
+down_revision = "0012_fair_queue_indexes"
 branch_labels = None
 depends_on = None
 
