@@ -22,9 +22,9 @@ LONGEST_WAIT_SECONDS = 20.0
 
 SHARE_OF_THE_TIME = 2 / 3
 """How much of the time that is left one attempt may take, when another model could take over."""
-SHARE_BEFORE_QUOTING = 0.9
-LONGEST_QUOTING_SECONDS = 1.0
-"""What the stand-in needs; a model without another behind it may take all of the time but this."""
+SHARE_BEFORE_QUOTING = 0.75
+LONGEST_QUOTING_SECONDS = 3.0
+"""What the stand-in needs on a busy machine; a model without another behind it may take all of the time but this."""
 
 log = structlog.get_logger(__name__)
 

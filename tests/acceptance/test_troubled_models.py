@@ -22,7 +22,7 @@ from tests.acceptance.installation import (
 )
 
 CHANNEL = "C1"
-TURN_SECONDS = 3
+TURN_SECONDS = 5
 INSIDES = ("Error", "error", "Traceback", "made to fail", "openai", "loopback", "Exception", "{")
 
 

@@ -94,7 +94,7 @@ async def test_a_refresh_in_a_burst_loses_and_repeats_nothing(
         links = slack.deliverer.links
         for number in range(300):
             if number == 100:
-                await links.ask_to_reconnect(reason, close_after_seconds=0.5)
+                await links.ask_to_reconnect(reason, close_after_seconds=3.0)
             await slack.dm("U1", f"question {number}")
             assert adapter.is_receiving()
             if number % 10 == 0:

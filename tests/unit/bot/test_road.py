@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -22,7 +22,7 @@ from bot.testing.adapter import InMemoryAdapter
 from core import notices
 from core.errors import ModelPermanentError, StorageUnavailableError
 from core.messages import turn_id_for
-from core.ports import Claim, Effect, InboxEnd
+from core.ports import Claim, Effect, InboxEnd, ModelDelta, ModelRequest
 from core.testing.inbox import InMemoryInbox
 from core.testing.making import (
     make_author,
@@ -187,15 +187,26 @@ async def test_questions_in_one_thread_are_answered_in_the_order_asked() -> None
     assert [text.split("?")[0] for text in ground.adapter.texts()] == [f"Question {n}" for n in range(5)]
 
 
+class AnswersTogether(FakeChatModel):
+    """Answers nobody before so many have asked."""
+
+    def __init__(self, parties: int) -> None:
+        super().__init__(*[ANSWER] * parties)
+        self._all_here = asyncio.Barrier(parties)
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
+        await self._all_here.wait()
+        async for delta in super().stream(request):
+            yield delta
+
+
 async def test_questions_in_different_threads_are_answered_at_the_same_time() -> None:
-    ground = Ground(model=FakeChatModel(*[Act(text=ANSWER, delay_seconds=0.5)] * 6))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    ground = Ground(model=AnswersTogether(6), turn_timeout_seconds=60.0)
     async with ground.running():
         for n in range(6):
             await ground.adapter.say(make_posted(ask_message(thread=f"T{n}")))
         await ground.until_done(6)
-    assert loop.time() - began < 2.0
+    assert ground.ends() == ["answered"] * 6
 
 
 @pytest.mark.parametrize("who", [make_author(is_bot=True), make_author(is_self=True)])
