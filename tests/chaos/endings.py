@@ -12,7 +12,7 @@ from itertools import combinations, count, product
 from core.testing.model_server import Fault
 from tests.chaos.outcome import Outcome
 from tests.chaos.world import World
-from tests.crash.platforms import Discord, Platform, Slack
+from tests.crash.platforms import Slack
 
 CHANNEL = "C1"
 PATIENCE_SECONDS = 150.0
@@ -103,9 +103,7 @@ def _prepare(world: World, combination: Combination) -> None:
     if combination["the model"] == "is slow":
         world.model.pace_seconds = 0.5
     if combination["streams"] == "are refused":
-        platforms: list[Platform] = [Slack(world.slack), Discord(world.discord)]
-        for platform in platforms:
-            platform.refuse_streams()
+        Slack(world.slack).refuse_streams()  # Discord has none: refused there is all that has no buttons
 
 
 async def _ask_in_every_way(world: World) -> tuple[list[str], int]:
