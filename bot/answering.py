@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
 
 from bot.adapter import Adapter, AdapterError, ReplyTarget
 from bot.delivery import AnswerLapsedError, DeliveryRefusedError, Reply
 from bot.early_text import USUAL_PATIENCE, Patience
+from bot.lease_guard import ItemLease, LeasedAdapter
 from bot.metrics import Metrics
 from bot.refusals import Refusals
 from core import notices
@@ -62,7 +64,7 @@ class Answering:
         self._limits = limits
         self._aside: set[asyncio.Task[None]] = set()
 
-    async def take_posted(self, claim: Claim, event: MessagePosted) -> Ended:
+    async def take_posted(self, claim: Claim, event: MessagePosted, lease: ItemLease) -> Ended:
         """Answer a new message, or say why it is not for us."""
         message = event.message
         if message.author.is_self or message.author.is_bot:
@@ -86,6 +88,7 @@ class Answering:
             return "refused", refusal.reason
         return await self._reply(
             claim,
+            lease,
             message,
             target,
             since=message.at,
@@ -93,7 +96,7 @@ class Answering:
             refusal=refusal,
         )
 
-    async def take_edited(self, claim: Claim, event: MessageEdited) -> Ended:
+    async def take_edited(self, claim: Claim, event: MessageEdited, lease: ItemLease) -> Ended:
         """Answer anew, in place, when the question of a turn has changed; answer if it is for us only now."""
         message = event.message
         if message.author.is_self or message.author.is_bot or event.addressing is None:
@@ -119,12 +122,13 @@ class Answering:
         if refusal and (known is not None or not refusal.tell):
             return "refused", refusal.reason  # an answer that stands there stays
         return await self._reply(
-            claim, message, target, since=since, refusal=refusal, replaces=known is not None
+            claim, lease, message, target, since=since, refusal=refusal, replaces=known is not None
         )
 
     async def _reply(
         self,
         claim: Claim,
+        lease: ItemLease,
         message: Message,
         target: ReplyTarget,
         *,
@@ -134,8 +138,9 @@ class Answering:
         replaces: bool = False,
     ) -> Ended:
         turn_id = turn_id_for(message)
-        adapter = self._adapters[message.thread.channel.platform]
+        adapter = LeasedAdapter(self._adapters[message.thread.channel.platform], lease)
         fresh = claim.attempts == 1 and not replaces  # nobody has worked on it before us
+        turn, replaces = (None, replaces) if fresh or replaces else await self._look_back(turn_id)
         reply = Reply(
             adapter,
             self._outbox,
@@ -153,14 +158,11 @@ class Answering:
         with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
             try:
                 reply.require_welcome()
-                turn = await self._find_turn(claim, message, refusal, anew=fresh or replaces)
+                if refusal is not None:
+                    turn = await self._turn_down(claim, message, refusal)
                 if turn is None:
                     if datetime.now(UTC) >= since + self._answer_max_age:
-                        # Nothing new is posted, and no model is asked; what is half shown gets an end.
-                        if fresh or replaces:
-                            raise AnswerLapsedError
-                        await reply.finish_with_notice(notices.TOO_LATE)
-                        return "expired", "closed with a notice"
+                        return await self._close_too_late(reply, nothing_half_shown=fresh or replaces)
                     status = self._show_status_soon(adapter, target)
                     turn = await self._think(claim, message, adapter, reply, summoned_midway)
                 await reply.finish(turn)
@@ -175,6 +177,7 @@ class Answering:
                 log.warning("answer_not_posted_too_late", received_at=claim.received_at.isoformat())
                 return "expired", "the question is older than answers may be"
             except DeliveryRefusedError as error:
+                self._metrics.silent_endings.labels(adapter.platform).inc()
                 return "failed", f"the platform refused the reply: {error}"
             finally:
                 if status is not None:
@@ -182,6 +185,20 @@ class Answering:
                 await reply.abandon()
             self._account(claim, turn)
             return turn.outcome, PART_UNKNOWN if reply.may_be_missing else turn.answer.reason or ""
+
+    async def _close_too_late(self, reply: Reply, *, nothing_half_shown: bool) -> Ended:
+        """Nothing new is posted, and no model is asked; what is half shown gets an end."""
+        if nothing_half_shown:
+            raise AnswerLapsedError
+        await reply.finish_with_notice(notices.TOO_LATE)
+        return "expired", "closed with a notice"
+
+    async def _look_back(self, turn_id: UUID) -> tuple[Turn | None, bool]:
+        """The turn, if an earlier attempt has recorded it; without one, whether a notice was shown that
+        there would be no answer: nothing else is whole before there is a turn."""
+        turn = await self._turns.get(turn_id)
+        effects = await self._outbox.of_turn(turn_id) if turn is None else []
+        return turn, any(effect.state == "sent" for effect in effects)
 
     async def _take_back_if_deleted(self, message: Message, reply: Reply) -> None:
         """What was shown and not yet recorded when the question was deleted is known to nobody else."""
@@ -204,12 +221,8 @@ class Answering:
             self._metrics.too_many.labels(adapter.platform, refusal.limit).inc()
         return refusal
 
-    async def _find_turn(
-        self, claim: Claim, message: Message, refusal: Refusal | None, *, anew: bool
-    ) -> Turn | None:
-        """The turn that needs no thinking: recorded by an earlier attempt, or turned down."""
-        if refusal is None:
-            return None if anew else await self._turns.get(turn_id_for(message))
+    async def _turn_down(self, claim: Claim, message: Message, refusal: Refusal) -> Turn:
+        """The recorded turn that says so, without any thinking."""
         turn = self._assistant.refuse(_question_of(message), refusal.notice, refusal.reason)
         await self._turns.record(claim, turn)
         return turn

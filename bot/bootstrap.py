@@ -1,4 +1,4 @@
-"""The composition root: the only place that builds stores, providers and adapters, and wires them.
+"""The composition root: builds stores and providers, and wires them with the adapters (bot/platforms.py).
 
 What a command does not use is not built, and its libraries are not imported.
 """
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_A_VECTOR = 5.0
 """How long a question waits for a hosted embedder before it is searched for by its words alone."""
-SHORTEST_SHARD_LEASE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -267,71 +266,52 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     )
 
 
-def build_adapters(stores: Stores, metrics: Metrics) -> tuple[dict[str, Adapter], dict[str, str]]:
-    """The adapters of every platform that is set up, and, for the others, what turns them on.
-
-    Raises SettingsError for a platform that is set up halfway.
-    """
-    from bot.web.adapter import WebAdapter
-
-    adapters: dict[str, Adapter] = {"web": WebAdapter()}
-    off: dict[str, str] = {}
-    for adapter in (_build_slack(stores, metrics), _build_discord(stores, metrics)):
-        if isinstance(adapter, Off):
-            off[adapter.platform] = adapter.remedy
-        else:
-            adapters[adapter.platform] = adapter
-    return adapters, off
-
-
 @dataclass(frozen=True)
-class Off:
-    """A platform without a token."""
+class Workshop:
+    """What the workers have at hand."""
 
-    platform: str
-    remedy: str
-
-
-def _build_slack(stores: Stores, metrics: Metrics) -> Adapter | Off:
-    from bot.slack.settings import read_slack_settings
-
-    settings = read_slack_settings()
-    if settings.mode == "off":
-        return Off("slack", "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/howto/connect-slack.md).")
-    from bot.slack.adapter import SlackAdapter
-    from bot.slack.catching_up import Coordination
-    from core.storage.positions import PostgresChannelPositions
-    from core.storage.turns import PostgresTurnStore
-
-    positions, turns = PostgresChannelPositions(stores.database), PostgresTurnStore(stores.database)
-    shared = Coordination(positions, turns, stores.exclusive)
-    return SlackAdapter(settings, stores.installations, shared, metrics)
+    stores: Stores
+    assistant: Assistant
+    tracer: Tracer
+    metrics: Metrics
+    refusals: Refusals
+    adapters: Mapping[str, Adapter]
 
 
-def _build_discord(stores: Stores, metrics: Metrics) -> Adapter | Off:
-    from bot.discord.settings import DiscordSettings
+def build_dispatcher(at_hand: Workshop, only_thread: Thread | None = None) -> Dispatcher:
+    """The workers, for these adapters."""
+    from bot.answering import Answering
+    from bot.dispatcher import Dispatcher
+    from bot.forgetting import Forgetting
+    from bot.giving_up import GivingUp
+    from bot.rating import Rating
 
-    settings = read_settings(DiscordSettings)
-    if settings.discord_token is None:
-        return Off("discord", "Set DISCORD_TOKEN (docs/howto/connect-discord.md).")
-    from bot.discord.adapter import DiscordAdapter
-    from bot.discord.catching_up import CatchUpLimits
-    from bot.discord.identifying import IdentifyLimits
-    from bot.discord.listening import Coordination, DiscordLimits
-    from core.storage.leases import PostgresAllowances, PostgresLeases
-    from core.storage.positions import PostgresChannelPositions
-
-    database = stores.database
-    shared = Coordination(
-        PostgresLeases(database), PostgresAllowances(database), PostgresChannelPositions(database)
+    stores, settings, adapters = at_hand.stores, at_hand.stores.settings, at_hand.adapters
+    turns, outbox = stores.turns, stores.outbox
+    tracer, metrics, refusals = at_hand.tracer, at_hand.metrics, at_hand.refusals
+    answer_max_age_seconds = settings.answer_max_age_minutes * 60
+    return Dispatcher(
+        stores.inbox,
+        Answering(
+            adapters,
+            at_hand.assistant,
+            turns,
+            outbox,
+            tracer,
+            metrics,
+            refusals,
+            answer_max_age_seconds=answer_max_age_seconds,
+            limits=build_limits(stores),
+        ),
+        Rating(stores.feedback, turns, outbox, tracer, metrics),
+        Forgetting(adapters, turns, outbox, tracer),
+        GivingUp(adapters, turns, outbox, metrics, refusals, answer_max_age_seconds=answer_max_age_seconds),
+        metrics,
+        platforms=tuple(adapters),
+        concurrency=settings.worker_concurrency,
+        only_thread=only_thread,
+        lease_seconds=settings.lease_seconds,
     )
-    limits = DiscordLimits(
-        # A shard is taken over sooner than an item: whoever asks meanwhile waits.
-        lease_seconds=max(SHORTEST_SHARD_LEASE_SECONDS, stores.settings.lease_seconds / 2),
-        identify=IdentifyLimits(per_shard_an_hour=settings.discord_sessions_per_hour),
-        catch_up=CatchUpLimits(oldest_seconds=stores.settings.answer_max_age_minutes * 60),
-    )
-    return DiscordAdapter(settings, shared, metrics, limits=limits)
 
 
 @asynccontextmanager
@@ -342,11 +322,8 @@ async def open_application(
     only_thread: Thread | None = None,
 ) -> AsyncIterator[Application]:
     """Everything that answers, for these adapters; without any, for every platform that is set up."""
-    from bot.answering import Answering
-    from bot.dispatcher import Dispatcher
-    from bot.forgetting import Forgetting
     from bot.metrics import Metrics
-    from bot.rating import Rating
+    from bot.platforms import build_adapters
     from bot.refusals import Refusals
 
     settings = settings or read_core_settings()
@@ -363,27 +340,8 @@ async def open_application(
         for adapter in adapters.values():
             stack.push_async_callback(adapter.aclose)
         assistant = build_assistant(library, pay_for(models, stores, metrics))
-        dispatcher = Dispatcher(
-            stores.inbox,
-            Answering(
-                adapters,
-                assistant,
-                stores.turns,
-                stores.outbox,
-                tracer,
-                metrics,
-                refusals,
-                answer_max_age_seconds=settings.answer_max_age_minutes * 60,
-                limits=build_limits(stores),
-            ),
-            Rating(stores.feedback, stores.turns, stores.outbox, tracer, metrics),
-            Forgetting(adapters, stores.turns, stores.outbox, tracer),
-            metrics,
-            platforms=tuple(adapters),
-            concurrency=settings.worker_concurrency,
-            only_thread=only_thread,
-            lease_seconds=settings.lease_seconds,
-        )
+        workshop = Workshop(stores, assistant, tracer, metrics, refusals, adapters)
+        dispatcher = build_dispatcher(workshop, only_thread)
         yield Application(
             library=library,
             models=models,

@@ -3,11 +3,24 @@ only when the command runs, so that help stays instant."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from bot.cli_options import (
+    AsJson,
+    Chunking,
+    FailBelow,
+    ItemId,
+    ItemIds,
+    Plot,
+    QueryForm,
+    Role,
+    RunName,
+    Strategy,
+    Yes,
+)
 
 app = typer.Typer(
     name="threadlore",
@@ -26,54 +39,14 @@ forgetting = typer.Typer(help="Erase a user, a thread or a workspace.", no_args_
 sources_app = typer.Typer(
     help="List the sources and how their last sync went; sync or remove them.", invoke_without_command=True
 )
+parked = typer.Typer(help="Look after what was parked, because it crashed its workers.", no_args_is_help=True)
 exports = typer.Typer(help="Write turns or feedback as JSON lines.", no_args_is_help=True)
 app.add_typer(evaluations, name="eval")
 app.add_typer(manifests, name="manifest")
 app.add_typer(forgetting, name="forget")
+app.add_typer(parked, name="inbox")
 app.add_typer(exports, name="export")
 app.add_typer(sources_app, name="sources")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-RunName = Annotated[str | None, typer.Option("--name", help="Keep the run under this name.")]
-FailBelow = Annotated[
-    str | None,
-    typer.Option(help="Exit 1 if a metric falls below this run's (id, name or file), beyond chance."),
-]
-Plot = Annotated[Path | None, typer.Option(help="Write the figures as an SVG picture to this file.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")]
-
-
-class Role(StrEnum):
-    all = "all"
-    ingress = "ingress"
-    worker = "worker"
-
-
-class Strategy(StrEnum):
-    """The names of core.knowledge.chunking.ChunkingStrategy."""
-
-    structure = "structure"
-    recursive = "recursive"
-    code = "code"
-    conversation = "conversation"
-    small_to_big = "small-to-big"
-
-
-class Chunking(StrEnum):
-    """The same, and the way back to the default."""
-
-    structure = "structure"
-    recursive = "recursive"
-    code = "code"
-    conversation = "conversation"
-    small_to_big = "small-to-big"
-    default = "default"
-
-
-class QueryForm(StrEnum):
-    text = "text"
-    rewrite = "rewrite"
-    history = "history"
 
 
 @app.command()
@@ -358,6 +331,38 @@ def forget_workspace(
     from bot.commands.forgetting import forget
 
     forget("workspace", workspace, yes=yes, as_json=as_json)
+
+
+@parked.command("list")
+def inbox_list(as_json: AsJson = False) -> None:
+    """Show what is parked, oldest first."""
+    from bot.commands.parked_items import list_items
+
+    list_items(as_json=as_json)
+
+
+@parked.command("show")
+def inbox_show(item: ItemId, as_json: AsJson = False) -> None:
+    """Show one parked item with its text."""
+    from bot.commands.parked_items import show_item
+
+    show_item(item, as_json=as_json)
+
+
+@parked.command("requeue")
+def inbox_requeue(items: ItemIds, as_json: AsJson = False) -> None:
+    """Let workers try parked items again."""
+    from bot.commands.parked_items import end_parking
+
+    end_parking("requeue", items, as_json=as_json)
+
+
+@parked.command("drop")
+def inbox_drop(items: ItemIds, as_json: AsJson = False) -> None:
+    """End parked items for good."""
+    from bot.commands.parked_items import end_parking
+
+    end_parking("drop", items, as_json=as_json)
 
 
 @exports.command("turns")

@@ -7,6 +7,7 @@ concurrency across threads are the inbox's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -17,7 +18,10 @@ from bot.adapter import AdapterError, RateLimitedError
 from bot.answering import Answering, Ended
 from bot.delivery import DeliveryPostponedError
 from bot.forgetting import Forgetting
+from bot.giving_up import GivingUp
+from bot.lease_guard import ItemLease, LeaseRanOutError, lease_clock
 from bot.metrics import Metrics
+from bot.pulse import Pulse
 from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
 from core.errors import LeaseLostError, StorageError
 from core.logs import bind
@@ -30,7 +34,7 @@ from core.messages import (
     asker_of,
     channel_of,
 )
-from core.ports import Claim, Inbox
+from core.ports import CRASHES_BEFORE_PARKING, Claim, Inbox
 
 MOST_ATTEMPTS = 8
 """After so many failed deliveries an item ends as failed; crashes are counted apart, by the inbox."""
@@ -38,6 +42,8 @@ MOST_ATTEMPTS = 8
 LEASES_WITHOUT_SWEEP = 4
 """However held up we are ourselves: after so many leases those of others are looked at all the same."""
 MOST_AT_ONCE = 64
+LONGEST_ROUND_SECONDS = 180.0
+"""A statement is tried twice, and each try ends within 45 seconds, however slow the database is."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +57,7 @@ class Dispatcher:
         answering: Answering,
         rating: Rating,
         forgetting: Forgetting,
+        giving_up: GivingUp,
         metrics: Metrics,
         *,
         platforms: Collection[str],
@@ -58,11 +65,13 @@ class Dispatcher:
         only_thread: Thread | None = None,
         lease_seconds: float = 30.0,
         poll_seconds: float = 2.0,
+        longest_round_seconds: float = LONGEST_ROUND_SECONDS,
     ) -> None:
         self._inbox = inbox
         self._answering = answering
         self._rating = rating
         self._forgetting = forgetting
+        self._giving_up = giving_up
         self._metrics = metrics
         self._platforms = platforms
         self._concurrency = concurrency
@@ -70,7 +79,10 @@ class Dispatcher:
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
         self._running: dict[asyncio.Task[None], Claim] = {}
-        self._loops: list[asyncio.Task[None]] = []
+        self._leases: dict[asyncio.Task[None], ItemLease] = {}
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._pulse = Pulse(longest_round_seconds + lease_seconds / 3)  # some loops rest that long
+        self.oldest_transaction_seconds = 0.0  # as the last sweep found it
         self._look_again = asyncio.Event()
         self._feedback_waits = asyncio.Event()
         self._stopping = False
@@ -78,17 +90,27 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to work."""
-        for loop in (self._claim_loop(), self._sweep_loop(), self._trace_loop(), self._lease_loop()):
-            self._loops.append(asyncio.create_task(loop))
+        for platform in self._platforms:
+            self._metrics.silent_endings.labels(platform)  # what stays 0 is shown as 0
+        # The last one is the last to end: it keeps the leases of what still runs.
+        loops = {
+            "claims": self._claim_loop(),
+            "sweep": self._sweep_loop(),
+            "traces": self._trace_loop(),
+            "leases": self._lease_loop(),
+        }
+        for name, loop in loops.items():
+            self._loops[name] = asyncio.create_task(loop)
 
-    def is_alive(self) -> bool:
-        """Whether every loop is still at work."""
-        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+    def stuck_loops(self) -> list[str]:
+        """The loops that have ended, or whose round takes longer than the slowest database explains."""
+        ended = {name for name, loop in self._loops.items() if loop.done()}
+        return sorted(ended | self._pulse.stuck())
 
     async def stop(self, drain_seconds: float = 20.0) -> None:
         """Take nothing new, let what runs finish for that long, and give the rest back to others."""
         self._stopping = True
-        for loop in self._loops[:-1]:  # the last one keeps the leases of what still runs
+        for loop in list(self._loops.values())[:-1]:
             loop.cancel()
         if self._running:
             await asyncio.wait(set(self._running), timeout=drain_seconds)
@@ -99,22 +121,24 @@ class Dispatcher:
         if left:
             await self._inbox.release(list(left.values()))
             log.info("work_released", items=len(left))
-        for loop in self._loops:
+        for loop in self._loops.values():
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*self._loops.values(), return_exceptions=True)
         await self._answering.aclose()
 
     # --- the loops --------------------------------------------------------------------------------
 
     async def _claim_loop(self) -> None:
         while not self._stopping:
+            self._pulse.beat("claims")
             self._look_again.clear()
             room = self._concurrency - len(self._running)
             if room <= 0:
-                await self._look_again.wait()
+                await self._wait_for_room()
                 continue
             try:
                 most, not_of = self._share_out(room)
+                asked = lease_clock()
                 claims = await self._inbox.claim(
                     platforms=self._platforms,
                     limit=most,
@@ -123,8 +147,9 @@ class Dispatcher:
                     not_of=not_of,
                 )
                 for claim in claims:
-                    task = asyncio.create_task(self._work(claim))
-                    self._running[task] = claim
+                    lease = ItemLease(asked + self._lease_seconds)
+                    task = asyncio.create_task(self._work(claim, lease))
+                    self._running[task], self._leases[task] = claim, lease
                     task.add_done_callback(self._note_done)
                 if not claims:
                     await self._wait_for_work()
@@ -144,6 +169,11 @@ class Dispatcher:
         busiest = max((items for items in at_work.values() if items < share), default=0)
         return min(most, share - busiest), full
 
+    async def _wait_for_room(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds):
+                await self._look_again.wait()
+
     async def _wait_for_work(self) -> None:
         """Until something was put in, a thread may go on, there is room again, or the next poll."""
         waits = {
@@ -160,13 +190,16 @@ class Dispatcher:
         if len(self._running) >= self._concurrency:
             self._look_again.set()
         self._running.pop(task, None)
+        self._leases.pop(task, None)
 
     async def _lease_loop(self) -> None:
         while True:
+            self._pulse.beat("leases")
             await asyncio.sleep(self._lease_seconds / 3)
             running = dict(self._running)
             if not running:
                 continue
+            asked = lease_clock()
             try:
                 ours = await self._inbox.renew(list(running.values()), lease_seconds=self._lease_seconds)
             except StorageError as error:
@@ -174,7 +207,9 @@ class Dispatcher:
                 log.warning("lease_not_renewed", error=type(error).__name__)
                 continue
             for task, claim in running.items():
-                if claim.id not in ours and task in self._running:
+                if task in self._running and claim.id in ours:
+                    self._leases[task].extend(asked + self._lease_seconds)
+                elif task in self._running:
                     task.cancel()
 
     async def _sweep_loop(self) -> None:
@@ -182,18 +217,21 @@ class Dispatcher:
         busy machine, others were too, and live: they get the time to renew theirs first."""
         swept_at = began = time.monotonic()
         while True:
+            self._pulse.beat("sweep")
             late = time.monotonic() - began > 2 * self._lease_seconds / 3
             began = time.monotonic()
             if late:
                 self._note_held_up()
             try:
                 if began >= min(self._held_up_until, swept_at + LEASES_WITHOUT_SWEEP * self._lease_seconds):
-                    await self._inbox.sweep()
+                    self._metrics.takeovers.inc(await self._inbox.sweep())
                     swept_at = time.monotonic()
                 depth = await self._inbox.depth()
                 for state in ("queued", "running", "parked"):
                     self._metrics.waiting.labels(state).set(getattr(depth, state))
                 self._metrics.oldest_seconds.set(depth.oldest_seconds)
+                self._metrics.oldest_transaction_seconds.set(depth.oldest_transaction_seconds)
+                self.oldest_transaction_seconds = depth.oldest_transaction_seconds
             except StorageError as error:
                 self._note_held_up()
                 log.warning("sweep_failed", error=type(error).__name__)
@@ -221,34 +259,40 @@ class Dispatcher:
 
     # --- one item ---------------------------------------------------------------------------------
 
-    async def _work(self, claim: Claim) -> None:
+    async def _work(self, claim: Claim, lease: ItemLease) -> None:
         platform = channel_of(claim.event).platform
         with bind(event_kind=claim.event.kind, inbox_id=claim.id, attempt=claim.attempts):
             try:
-                end, reason = await self._handle(claim, claim.event)
+                if claim.crashes >= CRASHES_BEFORE_PARKING:
+                    await self._park(claim, lease)
+                    return
+                end, reason = await self._handle(claim, claim.event, lease)
                 if await self._inbox.finish(claim, end, reason):
                     self._look_again.set()
                 self._metrics.ended.labels(platform, end).inc()
+            except LeaseRanOutError:
+                # By our own clock only, as after a while without the database: it knows whether we still own it.
+                await self._again(claim, lease, 0.0, "the lease ran out")
             except LeaseLostError:
                 self._metrics.leases_lost.inc()
                 log.warning("lease_lost")
             except TurnNotRecordedYetError:
-                await self._again(claim, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
+                await self._again(claim, lease, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
             except DeliveryPostponedError as error:
-                await self._again(claim, error.after_seconds, str(error))
+                await self._again(claim, lease, error.after_seconds, str(error))
             except RateLimitedError as error:
-                await self._again(claim, error.retry_after_seconds, type(error).__name__)
+                await self._again(claim, lease, error.retry_after_seconds, type(error).__name__)
             except (AdapterError, StorageError) as error:
-                await self._again(claim, min(60.0, 2.0**claim.attempts), type(error).__name__)
+                await self._again(claim, lease, min(60.0, 2.0**claim.attempts), type(error).__name__)
             except Exception as error:
                 log.exception("event_not_handled")
-                await self._again(claim, min(60.0, 2.0**claim.attempts), type(error).__name__)
+                await self._again(claim, lease, min(60.0, 2.0**claim.attempts), type(error).__name__)
 
-    async def _handle(self, claim: Claim, event: Event) -> Ended:
+    async def _handle(self, claim: Claim, event: Event, lease: ItemLease) -> Ended:
         if isinstance(event, MessagePosted):
-            return await self._answering.take_posted(claim, event)
+            return await self._answering.take_posted(claim, event, lease)
         if isinstance(event, MessageEdited):
-            return await self._answering.take_edited(claim, event)
+            return await self._answering.take_edited(claim, event, lease)
         if isinstance(event, MessageDeleted):
             ended = await self._forgetting.take(claim, event)
             self._feedback_waits.set()
@@ -257,13 +301,34 @@ class Dispatcher:
         self._feedback_waits.set()
         return ended
 
-    async def _again(self, claim: Claim, after_seconds: float, reason: str) -> None:
+    async def _park(self, claim: Claim, lease: ItemLease) -> None:
+        """Whoever worked on it has died of it: tell the asker instead, and leave it to operators."""
+        platform = channel_of(claim.event).platform
+        await self._tell(claim, lease)
+        await self._inbox.park(claim, f"crashed its worker {claim.crashes} times")
+        self._metrics.parked.labels(platform).inc()
+        log.error("item_parked", platform=platform, crashes=claim.crashes)
+
+    async def _tell(self, claim: Claim, lease: ItemLease) -> None:
+        """Say that there will be no answer; what cannot be said is counted."""
+        try:
+            await self._giving_up.tell(claim, lease)
+        except StorageError:
+            raise
+        except Exception as error:
+            self._metrics.silent_endings.labels(channel_of(claim.event).platform).inc()
+            log.error("asker_not_told", error=type(error).__name__)
+
+    async def _again(self, claim: Claim, lease: ItemLease, after_seconds: float, reason: str) -> None:
         """Put the item back, or end it as failed after too many tries. While the database is away the item
         stays ours and its lease is renewed: left alone it would run out, and count as a crash."""
         while True:
             try:
-                await self._put_back(claim, after_seconds, reason)
+                await self._put_back(claim, lease, after_seconds, reason)
                 return
+            except LeaseRanOutError:
+                log.warning("event_waits_for_its_lease")
+                await asyncio.sleep(self._lease_seconds / 6)
             except LeaseLostError:
                 self._metrics.leases_lost.inc()
                 log.warning("lease_lost")
@@ -272,9 +337,10 @@ class Dispatcher:
                 log.warning("event_waits_to_be_put_back", error=type(error).__name__)
                 await asyncio.sleep(self._lease_seconds / 6)
 
-    async def _put_back(self, claim: Claim, after_seconds: float, reason: str) -> None:
+    async def _put_back(self, claim: Claim, lease: ItemLease, after_seconds: float, reason: str) -> None:
         if claim.attempts >= MOST_ATTEMPTS:
             log.error("event_given_up", reason=reason, attempts=claim.attempts)
+            await self._tell(claim, lease)
             await self._inbox.finish(claim, "failed", reason)
             self._metrics.ended.labels(channel_of(claim.event).platform, "failed").inc()
         else:

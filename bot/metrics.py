@@ -60,9 +60,6 @@ class Metrics:
             ("platform",),
             registry=registry,
         )
-        self.leases_lost = Counter(
-            "threadlore_leases_lost_total", "Items that another worker took over", registry=registry
-        )
         self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), registry=registry)
         self.oldest_seconds = Gauge(
             "threadlore_inbox_oldest_seconds",
@@ -70,6 +67,7 @@ class Metrics:
             registry=registry,
         )
         self._count_platforms(registry)
+        self._watch_workers(registry)
 
     def _count_platforms(self, registry: CollectorRegistry) -> None:
         """What is between a platform and us: silence, and refusals."""
@@ -147,3 +145,31 @@ class Metrics:
         self.left_alone.labels(model).set(left_alone)
         if left_alone:
             self.outages.labels(model).inc()
+
+    def _watch_workers(self, registry: CollectorRegistry) -> None:
+        """What should stay at nought, or low."""
+        self.leases_lost = Counter(
+            "threadlore_leases_lost_total", "Items that another worker took over", registry=registry
+        )
+        self.takeovers = Counter(
+            "threadlore_lease_takeovers_total",
+            "Leases that ran out, and whose items were given to others",
+            registry=registry,
+        )
+        self.parked = Counter(
+            "threadlore_parked_total",
+            "Items set aside after crash upon crash",
+            ("platform",),
+            registry=registry,
+        )
+        self.silent_endings = Counter(
+            "threadlore_silent_endings_total",
+            "Questions that ended with nothing for the asker to see",
+            ("platform",),
+            registry=registry,
+        )
+        self.oldest_transaction_seconds = Gauge(
+            "threadlore_oldest_transaction_seconds",
+            "Age of the oldest transaction that keeps the database from clearing away what is done with",
+            registry=registry,
+        )

@@ -28,6 +28,7 @@ Role = Literal["all", "ingress", "worker"]
 DRAIN_SECONDS = 20.0
 FIRST_SYNC_SECONDS = 60.0
 LONGEST_RECONNECT_SECONDS = 60.0
+ALARMING_TRANSACTION_MINUTES = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +197,7 @@ class Server:
             turns=app.stores.turns,
             sources=app.stores.knowledge_store,
             readiness=self._readiness,
+            stuck_loops=lambda: app.dispatcher.stuck_loops() if self._working else [],
             about=lambda: build_about(app),
             registry=app.metrics.registry,
             answer_timeout_seconds=app.settings.turn_timeout_seconds + 30.0,
@@ -231,10 +233,7 @@ class Server:
                 if self._app.refusals.stopped(name):
                     detail = "The platform refuses our token: nothing is sent for a while."
                     checks.append(CheckOut(name=f"{name} sending", ok=False, detail=detail))
-            alive = self._app.dispatcher.is_alive()
-            checks.append(
-                CheckOut(name="worker", ok=alive, detail="" if alive else "The worker has stopped.")
-            )
+            checks += self._check_worker()
             # Questions are answered all the same, by the next model or by quoting: a detail, no failure.
             checks += [
                 CheckOut(name=model.name, ok=True, detail="This model keeps failing and is left alone.")
@@ -242,6 +241,19 @@ class Server:
                 if isinstance(model, MayBeLeftAlone) and model.is_left_alone
             ]
         return Readiness(ready=all(check.ok for check in checks), checks=checks)
+
+    def _check_worker(self) -> list[CheckOut]:
+        stuck = self._app.dispatcher.stuck_loops()
+        detail = f"The worker is stuck: {', '.join(stuck)}." if stuck else ""
+        checks = [CheckOut(name="worker", ok=not stuck, detail=detail)]
+        minutes = self._app.dispatcher.oldest_transaction_seconds / 60
+        if minutes > ALARMING_TRANSACTION_MINUTES:
+            warning = (
+                f"A transaction in the database has been open for {minutes:.0f} minutes. Until it ends,"
+                " the queue gets slower: look for it in pg_stat_activity."
+            )
+            checks.append(CheckOut(name="transactions", ok=True, detail=warning))
+        return checks
 
 
 def _check_receiving(name: str, adapter: Adapter) -> CheckOut:

@@ -13,7 +13,8 @@ class Claim(Frozen):
     """An inbox item that this worker owns until its lease ends.
 
     `fence` grows with every claim of the item: each write that follows from it names it, and is
-    refused (LeaseLostError) once another worker has taken over. `attempts` counts this one too.
+    refused (LeaseLostError) once another worker has taken over. `attempts` counts this one too; `crashes`
+    are the earlier ones that no worker ended in order.
     `deleted`: the message behind the event has been deleted, also when the deletion came first.
     """
 
@@ -23,21 +24,45 @@ class Claim(Frozen):
     fence: int
     received_at: datetime
     deleted: bool = False
+    crashes: int = 0
+
+
+class ParkedItem(Frozen):
+    """An item that nobody works on any more, for operators to look at. `text` is what was said, if anything."""
+
+    id: int
+    platform: str
+    workspace: str
+    channel: str
+    thread: str
+    kind: str
+    author: str
+    text: str
+    reason: str
+    attempts: int
+    crashes: int
+    received_at: datetime
 
 
 class InboxDepth(Frozen):
-    """How much waits. `oldest_seconds` is the age of the oldest among the next items that could be claimed."""
+    """How much waits. `oldest_seconds` is the age of the oldest among the next items that could be claimed;
+    `oldest_transaction_seconds` that of the oldest transaction that keeps the database from clearing away
+    what is done with, which makes every look at the queue slower."""
 
     queued: int
     running: int
     parked: int
     oldest_seconds: float
+    oldest_transaction_seconds: float = 0.0
 
 
 InboxEnd = Literal[
     "answered", "abstained", "failed", "refused", "ignored", "recorded", "cancelled", "expired"
 ]
 """How an item ended; the first four are visible to the asker. `expired`: too old to be answered."""
+
+
+CRASHES_BEFORE_PARKING = 3
 
 
 class Inbox(Protocol):
@@ -80,8 +105,25 @@ class Inbox(Protocol):
         """Put items back at once: this worker is leaving. No crash is counted; lost leases are passed over."""
         ...
 
-    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
-        """Take back expired leases: queue the items again, or park those that crashed too often."""
+    async def park(self, claim: Claim, reason: str) -> None:
+        """Set the item aside for operators; its thread goes on. Raises LeaseLostError."""
+        ...
+
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
+        """Take back expired leases, and return how many. The items are queued again; whoever claims one
+        that has crashed so often tells the asker and parks it. One that crashes even then is parked here."""
+        ...
+
+    async def parked(self) -> list[ParkedItem]:
+        """What has been set aside, oldest first."""
+        ...
+
+    async def requeue(self, ids: Sequence[int]) -> set[int]:
+        """Queue parked items again, as if they had never crashed; returns the ids of those that were parked."""
+        ...
+
+    async def drop(self, ids: Sequence[int]) -> set[int]:
+        """End parked items as failed; returns the ids of those that were parked."""
         ...
 
     async def depth(self) -> InboxDepth: ...

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
+from core.inbox_port import CRASHES_BEFORE_PARKING as CRASHES_BEFORE_PARKING
 from core.inbox_port import Claim as Claim
 from core.inbox_port import Inbox as Inbox
 from core.inbox_port import InboxDepth as InboxDepth
 from core.inbox_port import InboxEnd as InboxEnd
+from core.inbox_port import ParkedItem as ParkedItem
 from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.source_store import SourceStore
 from core.messages import (

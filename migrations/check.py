@@ -1,4 +1,5 @@
-"""`python -m migrations.check`: do the migrations make exactly the tables that the models describe?
+"""`python -m migrations.check`: do the migrations make exactly the tables that the models describe, and are
+those since the last release safe under traffic (migrations/lint.py)?
 
 Migrates an empty, throw-away database (in an embedded Postgres, or beside the one of DATABASE_URL)
 and compares. Exit code 1 and the missing operations when they differ.
@@ -21,7 +22,9 @@ from sqlalchemy import Connection, text
 from core.settings import CoreSettings, read_settings
 from core.storage.database import Database
 from core.storage.embedded import start_embedded_postgres
+from core.storage.migrating import migrations_folder
 from migrations.comparison import OPTIONS
+from migrations.lint import lint_new_migrations
 
 
 def find_differences(connection: Connection) -> str:
@@ -69,6 +72,10 @@ async def throw_away_database() -> AsyncIterator[str]:
 
 
 async def main() -> int:
+    risks = lint_new_migrations(migrations_folder())
+    if risks:
+        sys.stderr.write("\n".join(["Not safe under traffic:", *risks, ""]))
+        return 1
     async with throw_away_database() as url:
         differences = await check(url)
     if differences:

@@ -96,9 +96,9 @@ async def _remove_traces(stores: Stores) -> None:
 async def _remove_replies(stores: Stores, platform: str, effects: tuple[Effect, ...]) -> int:
     """What stood in channels goes too, as far as the platform lets us."""
     from bot.adapter import AdapterError, MessageGoneError
-    from bot.bootstrap import build_adapters
     from bot.console.adapter import ConsoleAdapter
     from bot.metrics import Metrics
+    from bot.platforms import build_adapters
 
     adapters = {"console": ConsoleAdapter(), **build_adapters(stores, Metrics())[0]}
     adapter = adapters.get(platform)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from bot.adapter import AdapterError
 from bot.asking import NotAnsweredInTimeError, PostedEffects, RecordedTurns
 from bot.web.adapter import WebAdapter
 from bot.web.guard import Guard, build_failure
-from bot.web.models import About, Failure, Readiness
+from bot.web.models import About, Failure, Liveness, Readiness
 from bot.web.settings import HttpSettings, check_http_settings
 from bot.web.sources import ListedSources, SourceRoutes
 from bot.web.turns import TurnRoutes
@@ -58,11 +58,13 @@ def build_http(
     about: Callable[[], About],
     registry: CollectorRegistry,
     answer_timeout_seconds: float,
+    stuck_loops: Callable[[], Sequence[str]] = tuple,
     slack: SlackEndpoints | None = None,
 ) -> FastAPI:
     """The whole HTTP application. Raises SettingsError when it would be open to strangers.
 
     `answer_timeout_seconds` is how long a request waits for its answer, queueing included.
+    `stuck_loops` names what of the worker no longer goes round: then only a restart helps.
     """
     check_http_settings(settings)
     app = FastAPI(
@@ -76,7 +78,7 @@ def build_http(
     )
     _add_errors(app)
     _add_page(app)
-    _add_operations(app, readiness, about, registry)
+    _add_operations(app, readiness, stuck_loops, about, registry)
     routes = TurnRoutes(adapter, outbox=outbox, turns=turns, timeout_seconds=answer_timeout_seconds)
     app.include_router(routes.build_router())
     app.include_router(SourceRoutes(sources).build_router())
@@ -103,12 +105,21 @@ def _add_page(app: FastAPI) -> None:
 def _add_operations(
     app: FastAPI,
     readiness: Callable[[], Awaitable[Readiness]],
+    stuck_loops: Callable[[], Sequence[str]],
     about: Callable[[], About],
     registry: CollectorRegistry,
 ) -> None:
-    @app.get("/healthz", tags=["operations"], summary="Whether the process is alive")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get(
+        "/healthz",
+        response_model_exclude_defaults=True,
+        tags=["operations"],
+        summary="Whether the process is alive",
+        responses={503: {"model": Liveness, "description": "The worker is stuck; a restart helps."}},
+    )
+    async def healthz(response: Response) -> Liveness:
+        stuck = list(stuck_loops())
+        response.status_code = 503 if stuck else 200
+        return Liveness(status="stuck" if stuck else "ok", stuck=stuck)
 
     @app.get(
         "/readyz",

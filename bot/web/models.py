@@ -116,6 +116,13 @@ class CheckOut(_Model):
     detail: str = ""
 
 
+class Liveness(_Model):
+    """Whether the process goes on. `stuck`: the loops of the worker that do not."""
+
+    status: Literal["ok", "stuck"]
+    stuck: list[str] = []
+
+
 class Readiness(_Model):
     """Whether the server can take and answer questions now."""
 

@@ -19,7 +19,7 @@ from core.storage.database_url import name_server, parse_database_url
 from core.storage.migrating import migrate_to_head, require_pgvector
 
 CONNECT_SECONDS = 5.0
-WAIT_FOR_CONNECTION_SECONDS = 10.0
+WAIT_FOR_CONNECTION_SECONDS = 5.0
 STATEMENT_SECONDS = 30
 # Set with the connection, so that a search needs no statement before its own: walk on until enough rows
 # pass the filter, instead of filtering what the first walk found.

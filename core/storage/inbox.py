@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import LeaseLostError
 from core.messages import EVENTS, Event, Thread
-from core.ports import Claim, InboxDepth, InboxEnd
+from core.ports import CRASHES_BEFORE_PARKING, Claim, InboxDepth, InboxEnd, ParkedItem
 from core.storage import inbox_statements as sql
 from core.storage.database import Database
 from core.storage.inbox_intake import InboxIntake
@@ -95,9 +95,8 @@ class PostgresInbox:
             event = EVENTS.validate_python(row.event)
         except ValidationError:
             log.error("inbox_item_unreadable", item=row.id)
-            await self._database.run(
-                sql.PARK, {"claim_id": row.id, "claim_fence": row.fence, "why": "unreadable"}
-            )
+            parameters = {"claim_id": row.id, "claim_fence": row.fence, "why": "unreadable"}
+            await self._database.run(sql.PARK, parameters)
             return None
         return Claim(
             id=row.id,
@@ -106,6 +105,7 @@ class PostgresInbox:
             fence=row.fence,
             received_at=row.received_at,
             deleted=row.deleted,
+            crashes=row.crashes,
         )
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
@@ -131,7 +131,24 @@ class PostgresInbox:
             self._look_at_all_next()
             self._wakeups.wake_everywhere()
 
-    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+    async def park(self, claim: Claim, reason: str) -> None:
+        await self._write(sql.PARK, claim, why=reason)
+        self._look_at_all_next()
+        self._wakeups.wake_here()
+
+    async def parked(self) -> list[ParkedItem]:
+        return [_parked_item(row) for row in await self._database.run(sql.PARKED_ITEMS)]
+
+    async def requeue(self, ids: Sequence[int]) -> set[int]:
+        rows = await self._database.run(sql.REQUEUE, {"ids": list(ids)})
+        self._look_at_all_next()
+        self._wakeups.wake_everywhere()
+        return {row.id for row in rows}
+
+    async def drop(self, ids: Sequence[int]) -> set[int]:
+        return {row.id for row in await self._database.run(sql.DROP, {"ids": list(ids)})}
+
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
         rows = await self._database.run(sql.SWEEP, {"crashes_before_parking": crashes_before_parking})
         if rows:
             parked = [row.id for row in rows if row.state == "parked"]
@@ -144,7 +161,11 @@ class PostgresInbox:
     async def depth(self) -> InboxDepth:
         (row,) = await self._database.run(sql.DEPTH)
         return InboxDepth(
-            queued=row.queued, running=row.running, parked=row.parked, oldest_seconds=float(row.oldest or 0.0)
+            queued=row.queued,
+            running=row.running,
+            parked=row.parked,
+            oldest_seconds=float(row.oldest or 0.0),
+            oldest_transaction_seconds=float(row.oldest_transaction),
         )
 
     async def wait(self, timeout_seconds: float) -> None:
@@ -165,3 +186,22 @@ class PostgresInbox:
 
 def _keys_of(claims: Sequence[Claim]) -> dict[str, list[int]]:
     return {"ids": [claim.id for claim in claims], "fences": [claim.fence for claim in claims]}
+
+
+def _parked_item(row: Row[Any]) -> ParkedItem:
+    event = row.event or {}
+    said = event.get("message") or {}
+    return ParkedItem(
+        id=row.id,
+        platform=row.platform,
+        workspace=row.workspace,
+        channel=row.channel,
+        thread=row.order_key,
+        kind=row.kind,
+        author=str((said.get("author") or event.get("author") or {}).get("id", "")),
+        text=str(said.get("text", "")),
+        reason=row.reason,
+        attempts=row.attempts,
+        crashes=row.crashes,
+        received_at=row.received_at,
+    )

@@ -140,6 +140,7 @@ def _claim(*conditions: ColumnElement[bool]) -> Update:
             InboxRow.id,
             InboxRow.event,
             InboxRow.attempts,
+            InboxRow.crashes,
             InboxRow.fence,
             InboxRow.received_at,
             InboxRow.fair_at,
@@ -196,7 +197,26 @@ RETRY = (
     .returning(InboxRow.id, FLUSHED_LATER)
 )
 
-PARK = update(InboxRow).where(HELD).values(state=PARKED, reason=bindparam("why"), **FREE)
+PARK = (
+    update(InboxRow)
+    .where(HELD)
+    .values(state=PARKED, reason=bindparam("why"), **FREE)
+    .returning(InboxRow.id, FLUSHED_LATER)
+)
+PARKED_ITEMS = select(InboxRow).where(InboxRow.state == PARKED).order_by(InboxRow.id)
+_named = (InboxRow.id == any_(bindparam("ids", type_=ARRAY(BigInteger))), InboxRow.state == PARKED)
+REQUEUE = (
+    update(InboxRow)
+    .where(*_named)
+    .values(state=QUEUED, crashes=0, behind=false(), fair_at=func.now(), run_after=func.now())
+    .returning(InboxRow.id)
+)
+DROP = (
+    update(InboxRow)
+    .where(*_named)
+    .values(state=DONE, ended_as="failed", reason="dropped", finished_at=func.now(), **EMPTY)
+    .returning(InboxRow.id)
+)
 
 _CLAIMS = (
     func.unnest(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("fences", type_=ARRAY(BigInteger)))
@@ -214,7 +234,7 @@ _expired = (
     .with_for_update(skip_locked=True)
     .cte("expired")
 )
-_crashes_too_often = InboxRow.crashes + 1 >= bindparam("crashes_before_parking")
+_crashes_too_often = InboxRow.crashes >= bindparam("crashes_before_parking")
 SWEEP = (
     update(InboxRow)
     .where(InboxRow.id == _expired.c.id)
@@ -250,7 +270,19 @@ def _count(state: ColumnElement[str], name: str) -> ColumnElement[int]:
     return func.count().filter(_open.c.state == state).label(name)
 
 
+_oldest_transaction: ColumnElement[float] = literal_column(
+    """coalesce(extract(epoch from clock_timestamp() - least(
+        (select min(xact_start) from pg_stat_activity
+            where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+            and (backend_xmin is not null or backend_xid is not null)),
+        (select min(prepared) from pg_prepared_xacts where database = current_database())
+    )), 0)"""
+)
 _parked = select(func.count()).where(InboxRow.state == PARKED).scalar_subquery()
 DEPTH = select(
-    _count(QUEUED, "queued"), _count(RUNNING, "running"), _parked.label("parked"), _oldest.label("oldest")
+    _count(QUEUED, "queued"),
+    _count(RUNNING, "running"),
+    _parked.label("parked"),
+    _oldest.label("oldest"),
+    _oldest_transaction.label("oldest_transaction"),
 ).select_from(_open)

@@ -40,7 +40,7 @@ async def migrate_to_head(engine: AsyncEngine) -> None:
             for attempt in range(1, LOCK_ATTEMPTS + 1):
                 try:
                     async with engine.execution_options(isolation_level="READ COMMITTED").connect() as work:
-                        await work.run_sync(_upgrade)
+                        await work.run_sync(upgrade_schema)
                     break
                 except DBAPIError as error:
                     # Somebody reads the table for long: let those behind us pass, then try again.
@@ -132,11 +132,12 @@ def find_head() -> str:
     return head
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade_schema(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations up to the revision on this connection, each in a transaction of its own."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

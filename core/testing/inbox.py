@@ -21,7 +21,7 @@ from core.messages import (
     channel_of,
     order_key_of,
 )
-from core.ports import Claim, InboxDepth, InboxEnd
+from core.ports import CRASHES_BEFORE_PARKING, Claim, InboxDepth, InboxEnd, ParkedItem
 
 
 @dataclass
@@ -114,6 +114,7 @@ class InMemoryInbox:
                     fence=item.fence,
                     received_at=item.received_at,
                     deleted=_message_of(item.event) in self._deleted,
+                    crashes=item.crashes,
                 )
             )
         return claims
@@ -153,12 +154,34 @@ class InMemoryInbox:
                 item.state = "queued"
         self._something.set()
 
-    async def sweep(self, *, crashes_before_parking: int = 3) -> int:
+    async def park(self, claim: Claim, reason: str) -> None:
+        item = self.require_held(claim)
+        item.state, item.reason = "parked", reason
+        self._something.set()
+
+    async def parked(self) -> list[ParkedItem]:
+        return [_parked_item(item) for item in self.items if item.state == "parked"]
+
+    async def requeue(self, ids: Sequence[int]) -> set[int]:
+        found = [item for item in self.items if item.state == "parked" and item.id in ids]
+        for item in found:
+            item.state, item.crashes, item.run_after = "queued", 0, 0.0
+            item.place = time.monotonic()
+        self._something.set()
+        return {item.id for item in found}
+
+    async def drop(self, ids: Sequence[int]) -> set[int]:
+        found = [item for item in self.items if item.state == "parked" and item.id in ids]
+        for item in found:
+            item.end("failed", "dropped")
+        return {item.id for item in found}
+
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
         now = time.monotonic()
         expired = [item for item in self.items if item.state == "running" and item.lease_until < now]
         for item in expired:
             item.crashes += 1
-            if item.crashes >= crashes_before_parking:
+            if item.crashes > crashes_before_parking:
                 item.state, item.reason = "parked", "crashed too often"
             else:
                 item.state = "queued"
@@ -215,6 +238,26 @@ class InMemoryInbox:
             ):
                 item.end("cancelled", "message deleted")
                 item.fence += 1
+
+
+def _parked_item(item: Item) -> ParkedItem:
+    event = item.event
+    message = event.message if isinstance(event, MessagePosted | MessageEdited) else None
+    platform, workspace, channel, thread = item.key
+    return ParkedItem(
+        id=item.id,
+        platform=platform,
+        workspace=workspace,
+        channel=channel,
+        thread=thread,
+        kind=event.kind if event is not None else "",
+        author=message.author.id if message is not None else "",
+        text=message.text if message is not None else "",
+        reason=item.reason,
+        attempts=item.attempts,
+        crashes=item.crashes,
+        received_at=item.received_at,
+    )
 
 
 def _message_of(event: Event) -> tuple[str, str, str, str] | None:

@@ -200,16 +200,48 @@ async def test_a_renewed_lease_does_not_expire(road: Road) -> None:
     assert await road.inbox.sweep() == 0
 
 
-async def test_an_item_that_crashes_its_workers_is_parked_and_lets_others_pass(road: Road) -> None:
+async def crash(road: Road, times: int) -> None:
+    for _ in range(times):
+        assert len(await road.claim(lease_seconds=SHORT_LEASE)) == 1
+        await sweep_until_expired(road, crashes_before_parking=3)
+
+
+async def test_an_item_that_crashed_its_workers_is_claimed_once_more_to_be_parked(road: Road) -> None:
     await road.inbox.put(make_posted())
     follower = make_posted()
     await road.inbox.put(follower)
-    for _ in range(3):
-        assert len(await road.claim(lease_seconds=SHORT_LEASE)) == 1
-        await sweep_until_expired(road, crashes_before_parking=3)
+    await crash(road, 3)
+    (claim,) = await road.claim()
+    assert claim.crashes == 3
+    await road.inbox.park(claim, "crashed its worker 3 times")
     assert (await road.inbox.depth()).parked == 1
     (claim,) = await road.claim()
     assert claim.event == follower
+    with pytest.raises(LeaseLostError):
+        await road.inbox.park(claim.model_copy(update={"fence": -1}), "not ours")
+
+
+async def test_an_item_that_crashes_even_whoever_parks_it_is_parked_all_the_same(road: Road) -> None:
+    await road.inbox.put(make_posted())
+    await crash(road, 4)
+    assert await road.claim() == []
+    assert (await road.inbox.depth()).parked == 1
+
+
+async def test_operators_see_queue_again_and_drop_what_is_parked(road: Road) -> None:
+    events = [make_posted(make_message(f"Question {n}?", thread=make_thread(f"T{n}"))) for n in range(2)]
+    for event in events:
+        await road.inbox.put(event)
+    for claim in await road.claim():
+        await road.inbox.park(claim, "crashed its worker 3 times")
+    first, second = await road.inbox.parked()
+    assert (first.text, first.author, first.thread) == ("Question 0?", "U1", "T0")
+    assert first.reason == "crashed its worker 3 times"
+    assert await road.inbox.requeue([first.id, 4711]) == {first.id}
+    (claim,) = await road.claim()
+    assert (claim.event, claim.crashes, claim.attempts) == (events[0], 0, 2)
+    assert await road.inbox.drop([second.id, first.id]) == {second.id}
+    assert await road.inbox.parked() == []
 
 
 async def test_an_orderly_retry_is_not_a_crash_and_waits_its_time(road: Road) -> None:

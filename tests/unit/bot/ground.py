@@ -14,6 +14,7 @@ from bot.answering import Answering
 from bot.dispatcher import Dispatcher
 from bot.early_text import Patience
 from bot.forgetting import Forgetting
+from bot.giving_up import GivingUp
 from bot.metrics import Metrics
 from bot.rating import Rating
 from bot.refusals import Refusals
@@ -56,6 +57,7 @@ class Ground:
     lease_seconds: float = 30.0
     turn_timeout_seconds: float = 5.0
     concurrency: int = 8
+    longest_round_seconds: float = 60.0
     patience: Patience = AT_ONCE
     others: dict[str, Adapter] = field(default_factory=dict)
     limits: QuestionLimits | None = None
@@ -101,11 +103,13 @@ class Ground:
             ),
             Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
             Forgetting(adapters, self.turns, self.outbox, self.tracer),
+            GivingUp(adapters, self.turns, self.outbox, self.metrics, self.refusals),
             self.metrics,
             platforms=list(adapters),
             concurrency=self.concurrency,
             lease_seconds=self.lease_seconds,
             poll_seconds=0.05,
+            longest_round_seconds=self.longest_round_seconds,
         )
 
     @asynccontextmanager

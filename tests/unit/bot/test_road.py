@@ -518,6 +518,24 @@ async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_t
     assert [item.crashes for item in inbox.items] == [0]
 
 
+async def test_an_answer_that_is_whole_before_its_lease_was_renewed_waits_for_the_next_attempt() -> None:
+    ground = Ground(
+        model=FakeChatModel(Act(text=ANSWER, delay_seconds=1.0)), lease_seconds=0.6, concurrency=1
+    )
+    inbox = AwayInbox()
+    ground.use_inbox(inbox)
+    async with ground.running():
+        asked = asyncio.create_task(ground.ask())
+        await ground.until(lambda: ground.model.requests)
+        inbox.away = True  # for the leases, and what is planned and recorded is stored all the same
+        await asyncio.sleep(1.2)
+        assert ground.adapter.visible == {}
+        inbox.away = False
+        await asked
+    assert ground.adapter.texts() == [ANSWER]
+    assert [(item.crashes, item.attempts) for item in inbox.items] == [(0, 2)]
+
+
 async def test_an_item_that_cannot_be_put_back_for_now_is_not_left_to_its_lease() -> None:
     ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.3)), lease_seconds=0.6)
     inbox = AwayInbox()

@@ -71,6 +71,12 @@ async def test_health_says_that_the_process_lives() -> None:
         assert (await ground.http.get("/healthz")).json() == {"status": "ok"}
 
 
+async def test_health_is_red_when_only_a_restart_helps() -> None:
+    async with open_ground(stuck_loops=lambda: ["claims"]) as ground:
+        response = await ground.http.get("/healthz")
+    assert (response.status_code, response.json()) == (503, {"status": "stuck", "stuck": ["claims"]})
+
+
 @pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
 async def test_readiness_is_told_by_status_and_in_words(ready: bool, status: int) -> None:
     async def report() -> Readiness:

@@ -1,0 +1,38 @@
+"""Databases to migrate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from core.storage.database import Database
+
+MIGRATE = """
+import asyncio, sys
+from core.storage.database import Database
+asyncio.run(Database(sys.argv[1]).migrate())
+"""
+
+
+@pytest.fixture
+async def empty_database(postgres_url: str) -> AsyncIterator[str]:
+    """The URL of a database with nothing in it, not even our tables."""
+    server = Database(postgres_url)
+    name = f"empty_{uuid4().hex}"
+    async with server.maintenance() as connection:
+        await connection.execute(text(f"create database {name}"))
+        yield server.url.set(database=name).render_as_string(hide_password=False)
+        await connection.execute(text(f"drop database {name} with (force)"))
+    await server.aclose()
+
+
+async def version_of(url: str) -> str:
+    database = Database(url)
+    try:
+        (row,) = await database.run(text("select version_num from alembic_version"))
+        return str(row.version_num)
+    finally:
+        await database.aclose()
