@@ -19,6 +19,7 @@ from migrations.lint import find_risks, lint_new_migrations
 from tests.migrations.conftest import MIGRATE, version_of
 
 RELEASED = Path(__file__).parent / "released"
+BEFORE_INDEXES, BUILDS_INDEXES = "0011_fair_queue", "0012_fair_queue_indexes"
 VERSIONS = sorted(file.stem for file in RELEASED.glob("*.sql") if not file.name.endswith(".rows.sql"))
 
 INSERT = text(
@@ -104,14 +105,16 @@ async def test_nobody_queues_behind_a_migration_that_waits_for_a_reader(empty_da
 
 async def test_an_index_that_a_failure_left_half_built_is_built_again(empty_database: str) -> None:
     database = Database(empty_database)
-    await database.migrate()
+    await database.require_pgvector()
+    async with database.workers.connect() as connection:
+        await connection.run_sync(upgrade_schema, BUILDS_INDEXES)
     async with database.maintenance() as connection:
         await connection.execute(
             text("update pg_index set indisvalid = false where indexrelid = 'ix_inbox_ready'::regclass")
         )
         await connection.execute(text("create index ix_inbox_queued on inbox (id) where state = 'queued'"))
         await connection.execute(
-            text("update alembic_version set version_num = :before"), {"before": revision_before_indexes()}
+            text("update alembic_version set version_num = :before"), {"before": BEFORE_INDEXES}
         )
     await database.migrate()
     rows = await database.run(text("select 1 from pg_index where not indisvalid"))
@@ -119,11 +122,6 @@ async def test_an_index_that_a_failure_left_half_built_is_built_again(empty_data
     async with database.maintenance() as connection:
         assert await connection.run_sync(find_differences) == ""
     await database.aclose()
-
-
-def revision_before_indexes() -> str:
-    (file,) = (migrations_folder() / "versions").glob("*_fair_queue.py")
-    return file.stem
 
 
 @pytest.mark.parametrize(
