@@ -26,7 +26,7 @@ _BARE = (
     r"(?<![\w@/.\-])(?:www\.|(?:[^\W_][\w\-]*\.)+[a-zA-Z][a-zA-Z0-9\-]+(?::\d+)?[/?#])[^\s<>`\"'\[\]()|{}]*"
 )
 _LINKS = re.compile(
-    rf"""(?P<definition>^[ \t]*\[[^\]\n]+\]:\s*<?(?P<defined>[^\s>]+)>?[^\n]*)
+    rf"""(?P<definition>^[ \t]*\[[^\]\n]+\]:\s*<?(?P<defined>[^\s>]+)(?P<rest>>?[^\n]*))
     |!?\[(?P<title>(?:[^\[\]]|\[[^\[\]]*\])*)\]\(\s*<?(?P<target>[^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*)>?
         (?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)
     |<(?P<angled>{_URL})(?:\|(?P<label>[^<>]*))?>
@@ -133,7 +133,10 @@ def _limit_links(text: str, hosts: Collection[str], show: Callable[[str], str]) 
     def limited(match: re.Match[str]) -> str:
         found = match.groupdict()
         if found["definition"] is not None:
-            return match.group() if _is_allowed(found["defined"], hosts) else ""
+            if not _is_allowed(found["defined"], hosts):
+                return ""
+            head, rest = match.group()[: match.end("defined") - match.start()], match["rest"]
+            return head + _limit_links(rest, hosts, show)
         if found["title"] is not None:
             title, target = _limit_links(found["title"], hosts, show), found["target"]
             return f"[{title}]({target})" if _is_allowed(target, hosts) else title

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.outgoing import allowed_links, is_web_link, source_hosts, strip_hidden
@@ -146,6 +146,8 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PIECES, max_size=14).map("".join))
+@example("[r]: https://docs.example.org/a1. https://evil.example/?leak=SECRET")
+@example("[r]: <https://docs.example.org/a>[t](https://evil.example/)")
 def test_no_construction_leaves_a_link_to_another_host(text: str) -> None:
     shown = allowed_links(text, CITED)
     assert not re.search(r"\[[^\n]*\]\(\s*<?(?!https://docs\.example\.org)[a-z]*:?//", shown)
