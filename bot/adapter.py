@@ -4,6 +4,7 @@ AdapterError
 ├── RateLimitedError      try again after `retry_after_seconds`; nothing was posted
 ├── UnavailableError      the platform did not answer; `maybe_accepted` says whether the call may have worked
 ├── ForbiddenError        no permission in this place, or it is gone: trying again is useless
+│   └── ThreadClosedError   only this thread or message is gone or closed; the rest of the place is not
 ├── UnauthorizedError     the token is not valid: stop calling
 ├── MessageGoneError      the message to edit or delete is not there any more
 └── UndecidableError      nobody can find out whether an earlier attempt to post was accepted
@@ -39,6 +40,10 @@ class UnavailableError(AdapterError):
 
 class ForbiddenError(AdapterError):
     """No permission in this place, or the place is gone."""
+
+
+class ThreadClosedError(ForbiddenError):
+    """The thread or message is gone or closed, which says nothing about others in the same place."""
 
 
 class UnauthorizedError(AdapterError):

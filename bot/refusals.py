@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 from prometheus_client import Gauge
 
-from bot.adapter import AdapterError, ForbiddenError, UnauthorizedError
+from bot.adapter import AdapterError, ForbiddenError, ThreadClosedError, UnauthorizedError
 from bot.metrics import Metrics
 from core.messages import Channel
 
@@ -69,7 +69,7 @@ class Refusals:
         """A call about the channel failed. `token` names what the token serves: "" for a whole platform."""
         if isinstance(error, UnauthorizedError):
             self._note(self._tokens, (channel.platform, token), enough=1)
-        elif isinstance(error, ForbiddenError):
+        elif isinstance(error, ForbiddenError) and not isinstance(error, ThreadClosedError):
             self._note(
                 self._places,
                 (channel.platform, channel.workspace, channel.id),

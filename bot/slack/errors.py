@@ -17,6 +17,7 @@ from bot.adapter import (
     ForbiddenError,
     MessageGoneError,
     RateLimitedError,
+    ThreadClosedError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -41,21 +42,25 @@ _FORBIDDEN = frozenset(
         "no_permission",
         "access_denied",
         "restricted_action_read_only_channel",
-        "restricted_action_thread_locked",
         "restricted_action_non_threadable_channel",
         "restricted_action_thread_only_channel",
-        "cannot_reply_to_message",
-        "thread_not_found",
         "user_not_in_channel",
         "messages_tab_disabled",
-        "cant_update_message",
-        "cant_delete_message",
-        "edit_window_closed",
         "as_user_not_supported",
         "ekm_access_denied",
         "enterprise_is_restricted",
         "team_not_found",
         "user_not_found",
+    ]
+)
+_THREAD_CLOSED = frozenset(
+    [
+        "thread_not_found",
+        "cannot_reply_to_message",
+        "restricted_action_thread_locked",
+        "cant_update_message",
+        "cant_delete_message",
+        "edit_window_closed",
     ]
 )
 _GONE = frozenset({"message_not_found"})
@@ -100,6 +105,8 @@ def _from_answer(method: str, error: SlackApiError) -> AdapterError:
         return TokenRevokedError(f"{method}: {code}")
     if code in _UNAUTHORIZED or status in (401,):
         return UnauthorizedError(f"{method}: {code or status}")
+    if code in _THREAD_CLOSED:
+        return ThreadClosedError(f"{method}: {code}")
     if code in _FORBIDDEN or status == 403:
         return ForbiddenError(f"{method}: {code or status}")
     if code in _GONE:

@@ -14,6 +14,7 @@ from bot.adapter import (
     ForbiddenError,
     Rendered,
     ReplyTarget,
+    ThreadClosedError,
     UnauthorizedError,
     UnavailableError,
     UndecidableError,
@@ -172,6 +173,19 @@ def test_a_rest_ends_and_one_more_refusal_begins_the_next(error: AdapterError) -
     refusals.note_success(channel, "")
     refusals.note(channel, "", ForbiddenError("once"))
     assert not rests()
+
+
+async def test_threads_that_are_gone_do_not_close_their_channel() -> None:
+    ground = Ground(adapter=InMemoryAdapter("memory", Capabilities()))
+    for _ in range(4):
+        ground.adapter.fail_next("post", ThreadClosedError("gone"))
+    async with ground.running():
+        for n in range(4):
+            await ground.adapter.say(make_posted(ask_message(thread=f"T{n}")))
+            await ground.until_done(n + 1)
+        await ground.ask()
+    assert ground.ends() == ["failed"] * 4 + ["answered"]
+    assert ground.adapter.texts() == [ANSWER]
 
 
 # --- empty ---------------------------------------------------------------------------------------
