@@ -12,7 +12,15 @@ import structlog
 
 from core import notices
 from core.errors import ModelError, SearchImpairedError, ThreadloreError
-from core.graph.state import NothingToQuoteError, QuoteReason, Search, TurnContext, TurnState, TurnTrace
+from core.graph.state import (
+    STEPS_LIMIT,
+    NothingToQuoteError,
+    QuoteReason,
+    Search,
+    TurnContext,
+    TurnState,
+    TurnTrace,
+)
 from core.memory import ThreadMemory
 from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Payer, Thread, Turn, trace_id_for
 from core.ports import ChatModel
@@ -125,7 +133,7 @@ class Assistant:
             deadline=asyncio.get_running_loop().time() + self._timeout_seconds,
         )
         return await self._graph.ainvoke(  # type: ignore[return-value]
-            initial_state(question, memory), {"recursion_limit": 25}, context=context
+            initial_state(question, memory), {"recursion_limit": STEPS_LIMIT}, context=context
         )
 
     def refuse(self, question: Question, notice: str, reason: str) -> Turn:

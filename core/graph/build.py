@@ -32,9 +32,6 @@ from core.graph.state import TurnContext, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]
 
-STEPS_LIMIT = 25
-"""More supersteps than the longest road with every fallback takes; beyond it something loops."""
-
 
 def build_graph() -> TurnGraph:
     """Compile the graph; one serves all turns."""

@@ -26,6 +26,10 @@ OnText = Callable[[str], None]
 """Told the answer's text as it stands so far (whole); must return at once."""
 
 
+STEPS_LIMIT = 25
+"""More supersteps than the longest road with every fallback takes; beyond it something loops."""
+
+
 class Search(Protocol):
     """The best passages for a query that everyone in the audience may read."""
 
