@@ -133,7 +133,7 @@ async def test_where_streams_are_refused_the_message_is_posted_and_edited(
 
 
 async def test_a_rate_limit_on_streams_falls_back_to_a_post(slack: SlackServer, sender: SlackAdapter) -> None:
-    slack.faults.order("chat.startStream", Fault(retry_after_seconds=30))
+    slack.faults.order("chat.startStream", Fault(retry_after_seconds=1))
     question = await make_question(slack)
     delivery = make_delivery(question)
     stream = sender.open_stream(delivery, Posted())
