@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from core.storage.database import Database
 from core.storage.turns import PostgresTurnStore
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer
+from tests.processes.starting import Process, start_threadlore
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Done:
 class Serving:
     """One `serve` process. `address` is where its HTTP listens, empty for a worker."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     output: str
     address: str
     log: Path
@@ -88,16 +88,20 @@ class Serving:
 
 @dataclass
 class Installation:
-    """A folder with documents, a database, and settings. `home` may be shared: it holds the embedder only."""
+    """A folder with documents, a database, and settings. `home` may be shared: it holds the embedder only.
+
+    `is_cold`: its processes start on the true command line; others are forked from a warm parent.
+    """
 
     folder: Path
     database_url: str
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
+    is_cold: bool = False
     _servings: list[Serving] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        (self.folder / "handbook").mkdir(parents=True)
+        (self.folder / "handbook").mkdir(parents=True, exist_ok=True)
         for name, content in HANDBOOK.items():
             (self.folder / "handbook" / name).write_text(content)
 
@@ -157,23 +161,17 @@ class Installation:
             await serving.stop()
         assert not serving.errors(), (serving.errors(), serving.tail())
 
-    async def _start(
-        self, arguments: tuple[str, ...], settings: Mapping[str, str], stderr: int
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
-            *arguments,
-            env=self.environment(settings) | {"PYTHONPATH": str(Path.cwd())},
-            cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+    async def _start(self, arguments: tuple[str, ...], settings: Mapping[str, str], stderr: int) -> Process:
+        return await start_threadlore(
+            arguments,
+            environment=self.environment(settings),
+            folder=self.folder,
             stderr=stderr,
+            is_cold=self.is_cold,
         )
 
 
-async def _read_until_ready(process: asyncio.subprocess.Process) -> str:
+async def _read_until_ready(process: Process) -> str:
     """What it prints up to the last line that it prints when it is ready, or up to its end."""
     assert process.stdout is not None
     output = ""

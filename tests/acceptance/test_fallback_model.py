@@ -1,4 +1,5 @@
-"""The first model breaks off in the middle of every answer, and the next one takes over."""
+"""The first model breaks off in the middle of every answer, and the next one takes over. The process starts as an
+operator's does, with nothing imported before."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ CHANNEL = "C1"
 async def test_the_next_model_answers_when_the_first_cannot(
     installation: Installation, model: ModelServer, own_database: Database
 ) -> None:
+    installation.is_cold = True
     async with ModelServer() as broken, SlackServer() as slack:
         broken.break_all(Fault(kind="cut", after_characters=48))
         first = settings_for_model(broken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ async def test_a_wrong_setting_is_named_with_its_remedy(
 async def test_a_port_that_is_taken_is_named(installation: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = await installation.run("serve", HTTP_PORT=port)
+        done = await replace(installation, is_cold=True).run("serve", HTTP_PORT=port)
     assert done.code == 2, done.err
     assert f"HTTP_PORT: cannot listen on 127.0.0.1:{port}" in done.err
     assert "another Threadlore" in done.err

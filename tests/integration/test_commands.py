@@ -7,15 +7,16 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.processes.starting import Process, start_threadlore
 
 HANDBOOK = """# Travel
 
@@ -44,11 +45,12 @@ class Done:
 
 @dataclass
 class Terminal:
-    """Runs commands in a folder, with the settings of this test."""
+    """Runs commands in a folder, with the settings of this test; `is_cold`: on the true command line."""
 
     folder: Path
     database_url: str
     port: int
+    is_cold: bool = False
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -60,17 +62,13 @@ class Terminal:
             "HTTP_PORT": str(self.port),
         }
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
-            *arguments,
-            cwd=self.folder,
-            env=self.environment(),
+    async def start(self, *arguments: str) -> Process:
+        return await start_threadlore(
+            arguments,
+            environment=self.environment(),
+            folder=self.folder,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            is_cold=self.is_cold,
         )
 
     async def run(self, *arguments: str, text: str = "") -> Done:
@@ -93,7 +91,7 @@ class Terminal:
         assert server.returncode == 0, (out.decode(), err.decode())
 
 
-async def until_ready(http: httpx.AsyncClient, server: asyncio.subprocess.Process) -> None:
+async def until_ready(http: httpx.AsyncClient, server: Process) -> None:
     async with asyncio.timeout(60):
         while server.returncode is None:
             try:
@@ -114,6 +112,11 @@ def terminal(tmp_path: Path, database_url: str) -> Terminal:
     return Terminal(tmp_path, database_url, port)
 
 
+def cold(terminal: Terminal) -> Terminal:
+    """The same on the true command line, as people start it: each kind of command does so in one of these tests."""
+    return replace(terminal, is_cold=True)
+
+
 async def test_documents_go_in_are_found_answer_and_can_be_asked_about_further(terminal: Terminal) -> None:
     first = (await terminal.run("ingest", "handbook", "--collection", "people")).json()
     assert set(first) == {
@@ -127,7 +130,7 @@ async def test_documents_go_in_are_found_answer_and_can_be_asked_about_further(t
         "seconds",
     }
     assert (first["documents"], first["added"], first["failed"]) == (1, 1, [])
-    again = (await terminal.run("ingest", "handbook", "--collection", "people")).json()
+    again = (await cold(terminal).run("ingest", "handbook", "--collection", "people")).json()
     assert (again["added"], again["unchanged"]) == (0, 1)
 
     (best, *_) = (await terminal.run("search", "book a train", "-k", "3", "--json")).json()
@@ -190,7 +193,7 @@ async def test_sources_are_listed_synced_and_removed(terminal: Terminal) -> None
 
 
 async def test_a_chat_in_a_pipe_answers_takes_a_rating_and_can_be_erased(terminal: Terminal) -> None:
-    done = await terminal.run("chat", text="How are hotels paid?\n- too short\n/quit\n")
+    done = await cold(terminal).run("chat", text="How are hotels paid?\n- too short\n/quit\n")
     assert done.code == 0
     assert "company card" in done.out
     (rating,) = (await terminal.run("export", "feedback")).lines()
@@ -213,7 +216,7 @@ async def test_a_chat_in_a_pipe_answers_takes_a_rating_and_can_be_erased(termina
 
 
 async def test_the_doctor_finds_a_fresh_set_up_in_order(terminal: Terminal) -> None:
-    done = await terminal.run("doctor", "--json")
+    done = await cold(terminal).run("doctor", "--json")
     findings = done.json()
     assert done.code == 0, findings
     assert {finding["name"] for finding in findings} >= {"home", "database", "embedder", "knowledge", "http"}
@@ -222,7 +225,7 @@ async def test_the_doctor_finds_a_fresh_set_up_in_order(terminal: Terminal) -> N
 
 async def test_a_question_over_http_is_answered_streamed_rated_and_exported(terminal: Terminal) -> None:
     await terminal.run("ingest", "handbook")
-    async with terminal.serving() as http:
+    async with cold(terminal).serving() as http:
         body = {"text": "How are hotels paid?", "include_passages": True}
         answer = (await http.post("/v1/turns", json=body)).json()
         assert "company card" in answer["answer"]
