@@ -43,7 +43,7 @@ LEASES_WITHOUT_SWEEP = 4
 """However held up we are ourselves: after so many leases those of others are looked at all the same."""
 MOST_AT_ONCE = 64
 LONGEST_ROUND_SECONDS = 180.0
-"""A statement is tried twice, and each try ends within 45 seconds, however slow the database is."""
+"""A statement is tried twice, and each try ends within 70 seconds, however slow the database is."""
 
 log = structlog.get_logger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ async def serve(role: Role) -> None:
         server = Server(app, role, http_settings)
         try:
             await server.start()
+            gc.freeze()  # what is here now is here to stay
             await stop.wait()
             log.info("stopping")
         finally:

@@ -19,7 +19,10 @@ from core.storage.database_url import name_server, parse_database_url
 from core.storage.migrating import migrate_to_head, require_pgvector
 
 CONNECT_SECONDS = 5.0
-WAIT_FOR_CONNECTION_SECONDS = 5.0
+# An acknowledgement is awaited; work may wait its turn for as long as one statement may take. A burst on a
+# slow machine is no outage.
+INGRESS_WAITS_SECONDS = 5.0
+WORKERS_WAIT_SECONDS = 30.0
 STATEMENT_SECONDS = 30
 # Set with the connection, so that a search needs no statement before its own: walk on until enough rows
 # pass the filter, instead of filtering what the first walk found.
@@ -32,26 +35,29 @@ log = structlog.get_logger(__name__)
 class Database:
     """One PostgreSQL with pgvector, reached through two small pools.
 
-    `ingress` belongs to the acknowledgement of platforms alone, so that busy workers never delay it;
-    everything else uses `workers`. Nothing connects before the first use. Raises SettingsError for a
-    URL that cannot be meant.
+    `ingress` belongs to the acknowledgement of platforms and the renewal of leases, so that busy workers
+    never delay them; everything else uses `workers`. Nothing connects before the first use.
+    Raises SettingsError for a URL that cannot be meant.
     """
 
     def __init__(self, url: str, *, ingress_connections: int = 4, worker_connections: int = 12) -> None:
         self.url = parse_database_url(url)
-        self._single = tuple(self._pool(size) for size in (ingress_connections, worker_connections))
+        self._single = (
+            self._pool(ingress_connections, INGRESS_WAITS_SECONDS),
+            self._pool(worker_connections, WORKERS_WAIT_SECONDS),
+        )
         # Views of the same pools. Single statements skip BEGIN and COMMIT, and the cost of switching.
         self.ingress, self.workers = (
             pool.execution_options(isolation_level="READ COMMITTED") for pool in self._single
         )
 
-    def _pool(self, size: int) -> AsyncEngine:
+    def _pool(self, size: int, wait_seconds: float) -> AsyncEngine:
         return create_async_engine(
             self.url,
             isolation_level="AUTOCOMMIT",
             pool_size=size,
             max_overflow=0,
-            pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
+            pool_timeout=wait_seconds,
             pool_recycle=1800,
             # The same few connections again and again: they know the statements already.
             pool_use_lifo=True,

@@ -110,7 +110,9 @@ class PostgresInbox:
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
         rows = await self._database.run(
-            sql.RENEW, {**_keys_of(claims), "lease": timedelta(seconds=lease_seconds)}
+            sql.RENEW,
+            {**_keys_of(claims), "lease": timedelta(seconds=lease_seconds)},
+            pool=self._database.ingress,  # never behind the statements of the very work that it is for
         )
         return {row.id for row in rows}
 
