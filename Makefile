@@ -8,10 +8,10 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check bench lock clean
+.PHONY: help run test test-all chaos check bench bench-search lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: $(VENV)/.run ## set up and serve: the playground, and every platform whose token is set
 	@exec $(BIN)/threadlore serve
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## lint, types, import contracts, dependencies, migrations; 
 bench: $(VENV)/.dev ## Threadlore beside a bare bot, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
+bench-search: $(VENV)/.dev $(VENV)/pgvectorstore ## search 100,000 chunks (or CHUNKS=1000000) beside the bare statement and langchain-postgres
+	$(BIN)/python -m benchmarks.search --chunks $(or $(CHUNKS),100000) --rival $(VENV)/pgvectorstore/bin/python
+
 lock: $(VENV)/.dev ## resolve the dependencies anew into the two lock files
 	$(BIN)/$(LOCK) --upgrade --group build --group weights --output-file requirements.lock
 	$(BIN)/$(LOCK) --group build --group weights --group dev --constraint requirements.lock --output-file requirements-dev.lock
@@ -52,6 +55,11 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
 	@$(INSTALL) --require-hashes --requirement requirements.lock
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
+
+# In an environment of its own: it asks for an older pgvector than Threadlore's.
+$(VENV)/pgvectorstore: | $(BIN)/python
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip --disable-pip-version-check install --quiet langchain-postgres==0.0.19 \
+		|| { rm -rf $@; exit 1; }
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "Installing what checks and tests need."

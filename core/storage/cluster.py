@@ -18,6 +18,7 @@ from typing import ClassVar
 from core.errors import SettingsError, StorageUnavailableError
 from core.storage.postgres_binaries import PostgresBinaries, find_postgres_binaries, share_binaries
 from core.storage.server_account import ServerAccount, choose_account, nearest_folder, owner_of_nearest
+from core.storage.server_memory import choose_shared_buffers
 
 LONGEST_SOCKET_PATH = 100
 LONGEST_LOG_BYTES = 1_000_000
@@ -154,6 +155,7 @@ class Cluster:
             "unix_socket_permissions": "0700",
             "port": "5432",
             "max_connections": "200",
+            "shared_buffers": choose_shared_buffers(),
             "timezone": "UTC",
             "log_checkpoints": "off",
             "jit": "off",

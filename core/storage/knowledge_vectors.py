@@ -16,7 +16,12 @@ from core.storage.database import Database
 INDEXED_FROM_ROWS = 20_000
 LARGE_FROM_ROWS = 500_000
 MAX_INDEXED_DIMENSIONS = 4_000
-MAINTENANCE_MEMORY = "512MB"
+LEAST_BUILD_KILOBYTES = 512 * 1024
+# A graph that does not fit into memory is built many times slower; who gave the server large buffers has the memory.
+_ALLOW_MEMORY = text("""
+    SELECT set_config('maintenance_work_mem',
+        greatest(:least, least(:wanted, pg_size_bytes(current_setting('shared_buffers')) / 1024)) || 'kB', false)
+""")
 _MODELS_LOCK = 0x766563746F72
 
 log = structlog.get_logger(__name__)
@@ -117,7 +122,9 @@ async def index_vectors(
     if state is False:  # what a build that was killed leaves behind
         await connection.execute(text(f"DROP INDEX CONCURRENTLY {model.index}"))
     m = 24 if rows >= LARGE_FROM_ROWS else 16
-    await connection.execute(text(f"SET maintenance_work_mem = '{MAINTENANCE_MEMORY}'"))
+    await connection.execute(
+        _ALLOW_MEMORY, {"wanted": _graph_kilobytes(rows, m, model.dimensions), "least": LEAST_BUILD_KILOBYTES}
+    )
     await connection.execute(
         text(
             f"CREATE INDEX CONCURRENTLY {model.index} ON {model.table} "
@@ -125,3 +132,8 @@ async def index_vectors(
         )
     )
     log.info("vector_index_built", model=model.name, rows=rows)
+
+
+def _graph_kilobytes(rows: int, m: int, dimensions: int) -> int:
+    """What the graph takes in memory while it is built, about: a vector and up to 3 m neighbours for each row."""
+    return rows * (2 * dimensions + 16 * 3 * m + 200) // 1024

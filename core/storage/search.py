@@ -35,14 +35,15 @@ readable AS MATERIALIZED (
 
 # Inner product: vectors are of unit length. OFFSET 0 keeps the exact leg off the HNSW index, whose filter comes
 # after the walk, and has each distance computed once; of the two legs only one runs, as the number of
-# readable chunks asks.
+# readable chunks asks. BETWEEN says "equal" in a way that lets the planner expect few rows: in a column with
+# few values it takes each of them for much of the table, and would rather read all of it than use the index.
 _DENSE = """
 dense_found AS MATERIALIZED (
-    (SELECT chunk_id, distance FROM (
-        SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
-        WHERE (SELECT chunks FROM scope) <= {exact_rows}
-          AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
+    (SELECT chunk_id, distance FROM readable r CROSS JOIN LATERAL (
+        SELECT v.chunk_id, v.embedding <#> {vector} AS distance FROM {table} v
+        WHERE v.collection_id BETWEEN r.id AND r.id
         OFFSET 0) one_by_one
+     WHERE (SELECT chunks FROM scope) <= {exact_rows}
      ORDER BY distance LIMIT greatest({leg_size}, :limit))
     UNION ALL
     (SELECT chunk_id, embedding <#> {vector} AS distance FROM {table}
@@ -53,18 +54,24 @@ dense_found AS MATERIALIZED (
     FROM dense_found
 )"""
 
-# The words of the question, weighed by how few of the readable chunks hold them. Chunks are looked up by the
-# rarest, as long as their chunks together stay within the budget of rows; the others only help to score.
+# The words of the question, weighed by how few of the readable chunks hold them. Where those are many, chunks are
+# looked up by the rarest words, as long as the chunks that hold them, anybody's, stay within the budget of rows; the
+# others only help to score.
 _WORDS = r"""
 words AS MATERIALIZED (
-    SELECT lexeme, least(coalesce((SELECT sum(s.chunks) FROM term_statistics s
-                     WHERE s.lexeme = w.lexeme AND s.collection_id = ANY((SELECT ids FROM scope)::bigint[])), 0),
-                         (SELECT chunks FROM scope)) AS holding
+    SELECT lexeme, least(coalesce(readable, 0), (SELECT chunks FROM scope)) AS holding,
+           coalesce(everywhere, 0) AS looked_at
     FROM unnest(tsvector_to_array(to_tsvector('english', :text))) AS w (lexeme)
+    CROSS JOIN LATERAL (
+        SELECT sum(s.chunks) AS everywhere,
+               sum(s.chunks) FILTER (WHERE s.collection_id = ANY((SELECT ids FROM scope)::bigint[])) AS readable
+        FROM collections k CROSS JOIN LATERAL (
+            SELECT t.collection_id, t.chunks FROM term_statistics t
+            WHERE t.collection_id = k.id AND t.lexeme = w.lexeme LIMIT 1) s) counted
 ), weighed AS MATERIALIZED (
     SELECT lexeme, ln(1 + (scope.chunks - holding + 0.5) / (holding + 0.5))::float8 AS weight,
-           sum(greatest(holding, 1)) OVER rarest <= {lexical_rows} OR row_number() OVER rarest = 1 AS chosen
-    FROM words, scope WINDOW rarest AS (ORDER BY holding, lexeme)
+           sum(greatest(looked_at, 1)) OVER rarest <= {lexical_rows} OR row_number() OVER rarest = 1 AS chosen
+    FROM words, scope WINDOW rarest AS (ORDER BY looked_at, lexeme)
     ORDER BY holding, lexeme LIMIT {lexical_words}
 ), question AS MATERIALIZED (
     SELECT sum(weight) AS most,
@@ -76,13 +83,22 @@ words AS MATERIALIZED (
     FROM weighed
 )"""
 
-# BM25 is an inner product: how rare each word is, times how much of each word a chunk holds (stored with it).
+# BM25 is an inner product: how rare each word is, times how much of each word a chunk holds (stored with it). Where
+# the readable chunks are no more than the budget, each is scored; otherwise those that the index finds.
 _LEXICAL = """
-scored AS MATERIALIZED (
-    SELECT id AS chunk_id, -(weights <#> (SELECT weights FROM question)) AS score
-    FROM chunks
-    WHERE searched @@ (SELECT query FROM question) AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
-    ORDER BY score DESC, id LIMIT greatest({leg_size}, :limit)
+matched AS MATERIALIZED (
+    (SELECT one_by_one.id, score FROM readable r CROSS JOIN LATERAL (
+        SELECT c.id, -(c.weights <#> (SELECT weights FROM question)) AS score FROM chunks c
+        WHERE c.collection_id BETWEEN r.id AND r.id
+        OFFSET 0) one_by_one
+     WHERE (SELECT chunks FROM scope) <= {lexical_rows} AND score > 0)
+    UNION ALL
+    (SELECT id, -(weights <#> (SELECT weights FROM question)) AS score FROM chunks
+     WHERE (SELECT chunks FROM scope) > {lexical_rows}
+       AND searched @@ (SELECT query FROM question) AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
+     LIMIT {lexical_rows})
+), scored AS MATERIALIZED (
+    SELECT id AS chunk_id, score FROM matched ORDER BY score DESC, id LIMIT greatest({leg_size}, :limit)
 ), lexical AS MATERIALIZED (
     SELECT chunk_id, score / (SELECT most FROM question) AS coverage,
            row_number() OVER (ORDER BY score DESC, chunk_id) AS place
