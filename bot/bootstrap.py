@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.assistant import Assistant
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
+    from core.knowledge.reranking import Reranker
     from core.knowledge.search import Knowledge
     from core.limits import QuestionLimits
     from core.storage.database import Database
@@ -93,6 +94,17 @@ def read_core_settings() -> CoreSettings:
     return settings
 
 
+def list_settings() -> set[str]:
+    """The names of all settings there are."""
+    from bot.discord.settings import DiscordSettings
+    from bot.slack.settings import SlackSettings
+    from bot.web.settings import HttpSettings
+    from core.providers.settings import ProviderSettings
+
+    groups = (CoreSettings, ProviderSettings, HttpSettings, SlackSettings, DiscordSettings)
+    return {name.upper() for group in groups for name in group.model_fields}
+
+
 def own_documents() -> str:
     """Threadlore's own documents: the default knowledge."""
     shipped = Path(__file__).parent / "docs"
@@ -151,7 +163,6 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
     from core.knowledge.search import Knowledge
-    from core.providers.http_reranker import open_reranker
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
@@ -162,10 +173,17 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
         yield Library(
             stores=stores,
             embedder=embedder,
-            knowledge=Knowledge(store, embedder, open_reranker(known, stack)),
+            knowledge=Knowledge(store, embedder, build_reranker(known, stack)),
             ingestor=ingestor,
             keeper=SourceKeeper(store, ingestor, knowledge_locations(known), every_seconds=every_seconds),
         )
+
+
+def build_reranker(settings: CoreSettings, stack: AsyncExitStack) -> Reranker | None:
+    """The reranker that the settings name, closed with the stack. Raises SettingsError."""
+    from core.providers.http_reranker import open_reranker
+
+    return open_reranker(settings, stack)
 
 
 async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embedder:

@@ -10,6 +10,7 @@ import typer
 
 from bot.cli_options import (
     AsJson,
+    CheckNames,
     Chunking,
     FailBelow,
     ItemId,
@@ -266,11 +267,11 @@ def eval_runs(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(only: CheckNames = None, as_json: AsJson = False) -> None:
     """Check every setting and permission for real, and name the remedy."""
     from bot.commands.checking import doctor
 
-    doctor(as_json=as_json)
+    doctor(only or (), as_json=as_json)
 
 
 @app.command()

@@ -19,6 +19,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sur
 
 ItemId = Annotated[int, typer.Argument(help="The number that `threadlore inbox list` shows.")]
 ItemIds = Annotated[list[int], typer.Argument(help="The numbers that `threadlore inbox list` shows.")]
+CheckNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[CHECK]...", help="Only these checks, such as slack or models.")
+]
 
 
 class Role(StrEnum):

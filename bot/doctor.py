@@ -7,33 +7,33 @@ permission of ours or a bug, is reported as such and does not keep the other che
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 import os
+import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from pydantic import computed_field
 
-from core.errors import ModelError, SettingsError, SourceError, ThreadloreError
+from core.errors import SettingsError, SourceError, ThreadloreError
 from core.messages import Frozen
 
 if TYPE_CHECKING:
-    from core.knowledge.reranking import Reranker
-    from core.ports import ChatModel, Embedder, KnowledgeStore
+    from core.ports import KnowledgeStore
     from core.settings import CoreSettings
 
 CHECK_SECONDS = 30.0
-
-
-class Checkable(Protocol):
-    """A database that can be asked how it is. Raises SettingsError and StorageError."""
-
-    async def ping(self) -> None: ...
-
-    async def require_pgvector(self) -> str:
-        """The version of pgvector."""
-        ...
+OUR_PREFIXES = ("SLACK_", "DISCORD_", "LANGFUSE_", "THREADLORE_")
+CALLED_OTHERWISE = {"LANGFUSE_HOST": "LANGFUSE_BASE_URL"}
+WRONG_CLOCK_SECONDS = 120.0
 
 
 class Finding(Frozen):
@@ -69,6 +69,12 @@ def wrong_setting(name: str, error: SettingsError) -> Finding:
     return bad(name, f"{error.setting}: {error.problem}", error.remedy)
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whom the checks trust: read once, which takes longer than most checks."""
+    return ssl.create_default_context()
+
+
 async def run_check(name: str, check: Check) -> list[Finding]:
     """The findings of one check, whatever happens to it."""
     try:
@@ -84,6 +90,71 @@ async def run_check(name: str, check: Check) -> list[Finding]:
         return [bad(name, str(error), "Follow what the message says; the README explains every setting.")]
     except Exception as error:  # the other checks must still run
         return [bad(name, f"{type(error).__name__}: {error}", "Please report this as a bug.")]
+
+
+# --- the settings as such --------------------------------------------------------------------------
+
+
+def check_names(environment: Mapping[str, str], known: Collection[str]) -> list[Finding]:
+    """Names that are nearly ours, and values that kept their quotation marks."""
+    findings = []
+    for name, value in sorted(environment.items()):
+        if name in known and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            findings.append(
+                bad(
+                    "settings",
+                    f"{name}: the quotation marks are part of the value",
+                    f"Set {name} without quotation marks.",
+                )
+            )
+        meant = _meant_by(name, known)
+        if meant is not None and value and not environment.get(meant):
+            findings.append(bad("settings", f"{name} is not a setting", f"Call it {meant}."))
+    return findings or [good("settings", "every name is known")]
+
+
+def _meant_by(name: str, known: Collection[str]) -> str | None:
+    if name in known or not name.startswith(OUR_PREFIXES):
+        return None
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return CALLED_OTHERWISE.get(name) or (close[0] if close else None)
+
+
+def judge_address(name: str, setting: str, url: str) -> list[Finding]:
+    """A finding for an address over which secrets would travel unencrypted through the internet."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "ws") or not _is_public(host):
+        return []
+    secure = {"http": "https", "ws": "wss"}[parts.scheme]
+    detail = f"{setting} begins with {parts.scheme}://: secrets would travel in clear text"
+    return [bad(name, detail, f"Let {setting} begin with {secure}://.")]
+
+
+def _is_public(host: str) -> bool:
+    """Names without a dot and private addresses are of one's own network."""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_global
+    return "." in host and not host.endswith((".local", ".internal", ".localhost"))
+
+
+def judge_clock(date: str | None) -> list[Finding]:
+    """A finding when this machine's clock is far from that of a server; `date` is its Date header."""
+    try:
+        theirs = parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return []
+    ahead = time.time() - theirs
+    if abs(ahead) < WRONG_CLOCK_SECONDS:
+        return []
+    side = "ahead of" if ahead > 0 else "behind"
+    return [
+        bad(
+            "clock",
+            f"this machine is {abs(ahead) / 60:.0f} minutes {side} the platform",
+            "Have the clock set by NTP: Slack's signatures are refused after five minutes, and ages are misjudged.",
+        )
+    ]
 
 
 # --- this machine ----------------------------------------------------------------------------------
@@ -151,6 +222,12 @@ def _check_path(location: str) -> Finding:
         return bad("knowledge", f"{path} does not exist", "Correct KNOWLEDGE, or make the folder.")
     if not os.access(path, os.R_OK):
         return bad("knowledge", f"{path} cannot be read", "Give this user read permission.")
+    if path.is_dir() and not any(entry.is_file() for entry in path.rglob("*")):
+        return bad(
+            "knowledge",
+            f"{path} has no file in it",
+            "Put documents there, or correct KNOWLEDGE or the mount.",
+        )
     return good("knowledge", f"{path} can be read")
 
 
@@ -158,87 +235,12 @@ async def _check_page(url: str) -> Finding:
     import httpx
 
     try:
-        async with httpx.AsyncClient(timeout=15, follow_redirects=True) as client:
+        async with httpx.AsyncClient(timeout=15, follow_redirects=True, verify=certificates()) as client:
             status = (await client.get(url)).status_code
     except httpx.HTTPError as error:
-        return bad("knowledge", f"{url}: {type(error).__name__}", "Check the address and the network.")
+        return bad(
+            "knowledge", f"{url}: {type(error).__name__}", "Check the network, and the address in KNOWLEDGE."
+        )
     if status >= 400:
         return bad("knowledge", f"{url} answers {status}", "Check the address in KNOWLEDGE.")
     return good("knowledge", f"{url} answers")
-
-
-# --- what Threadlore stands on ---------------------------------------------------------------------
-
-
-async def check_database(database: Checkable) -> list[Finding]:
-    """Postgres, pgvector and the schema; `database` is migrated already."""
-    await database.ping()
-    version = await database.require_pgvector()
-    return [good("database", f"reachable, schema up to date, pgvector {version}")]
-
-
-async def check_embedder(embedder: Embedder) -> list[Finding]:
-    vector = await embedder.embed_query("Is anybody there?")
-    return [good("embedder", f"{embedder.name} gives vectors of {len(vector)} dimensions")]
-
-
-async def check_reranker(reranker: Reranker | None) -> list[Finding]:
-    """One real, short request."""
-    if reranker is None:
-        return [off("reranker", "passages stay in the order of the search")]
-    try:
-        await reranker.score("Is anybody there?", ["Nobody is there.", "Somebody is there."])
-    except ModelError as error:
-        return [bad("reranker", str(error), "Check RERANKER_URL, RERANKER_MODEL and RERANKER_API_KEY.")]
-    return [good("reranker", f"{reranker.name} answers")]
-
-
-async def check_chat_model(model: ChatModel) -> list[Finding]:
-    """One real, short request."""
-    from core.ports import ModelRequest
-
-    if model.name == "extractive":
-        return [
-            off(
-                "chat model",
-                "the extractive answerer quotes the best sentences",
-                "Set CHAT_MODEL=provider:model to have answers written.",
-            )
-        ]
-    request = ModelRequest(
-        task="answer", system="Answer with one word.", user="Say: ready", question="Say: ready"
-    )
-    async for delta in model.stream(request):
-        if delta.text or delta.finish:
-            return [good("chat model", f"{model.name} answers")]
-    return [
-        bad("chat model", f"{model.name} answers nothing", "Check that the model exists and can be used.")
-    ]
-
-
-async def check_langfuse(settings: CoreSettings) -> list[Finding]:
-    """Whether the keys open the project."""
-    import httpx
-
-    public, secret = settings.langfuse_public_key, settings.langfuse_secret_key
-    if public is None or secret is None:
-        return [
-            off("langfuse", "traces stay in the database", "Set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY.")
-        ]
-    url = f"{settings.langfuse_base_url.rstrip('/')}/api/public/projects"
-    try:
-        async with httpx.AsyncClient(timeout=15, auth=(public, secret.get_secret_value())) as client:
-            status = (await client.get(url)).status_code
-    except httpx.HTTPError as error:
-        return [bad("langfuse", f"{url}: {type(error).__name__}", "Check LANGFUSE_BASE_URL and the network.")]
-    if status in (401, 403):
-        return [
-            bad(
-                "langfuse",
-                "the keys are refused",
-                "Copy both keys from the project's settings, and check LANGFUSE_BASE_URL.",
-            )
-        ]
-    if status >= 400:
-        return [bad("langfuse", f"{url} answers {status}", "Check LANGFUSE_BASE_URL.")]
-    return [good("langfuse", f"{settings.langfuse_base_url} accepts the keys")]

@@ -111,8 +111,11 @@ class Server:
 
     async def start(self) -> None:
         """Documents first, then the platforms, then the workers: what waited for us is answered only once
-        there is something to read and somewhere to answer. HTTP comes last."""
+        there is something to read and somewhere to answer. HTTP comes last.
+
+        Raises SettingsError for a database that only looks like one, and for a port that is taken."""
         app = self._app
+        await app.stores.database.require_whole_session()
         listening = open_socket(self._http_settings)
         self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":

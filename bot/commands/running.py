@@ -32,8 +32,13 @@ class CommandFailedError(Exception):
 
 def run_command(work: Callable[[CoreSettings], Coroutine[Any, Any, T]]) -> T:
     """Run a command to its end and give its result; exits 1 when it failed, 2 for usage and settings."""
+    return run_without_settings(lambda: work(read_quiet_settings()))
+
+
+def run_without_settings(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The same for a command that has something to say even when the settings are wrong."""
     try:
-        result = asyncio.run(work(read_quiet_settings()))
+        result = asyncio.run(work())
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has had enough (`| head`): nothing is wrong.

@@ -7,15 +7,23 @@ from typing import Any
 
 import httpx
 
-from bot.doctor import Finding, bad, good, off
+from bot.doctor import Finding, bad, certificates, good, judge_address, judge_clock, off
+from bot.feedback_emoji import parse_emoji_ratings
+from bot.slack.installations import InstallationStore, list_bots
+from bot.slack.rotation import NOT_RENEWED, is_over
 from bot.slack.settings import SlackSettings
 
 WHERE = "at https://api.slack.com/apps"
+REFUSED_TOKENS = ("invalid_auth", "not_authed", "token_revoked", "account_inactive", "token_expired")
 
 
-async def check_slack(settings: SlackSettings, scopes: Collection[str]) -> list[Finding]:
-    """`scopes`: those that the manifest asks for. Raises SettingsError for settings that contradict."""
+async def check_slack(
+    settings: SlackSettings, scopes: Collection[str], installed: InstallationStore | None = None
+) -> list[Finding]:
+    """`scopes`: those that the manifest asks for; `installed`: where workspaces' own tokens are kept.
+    Raises SettingsError for settings that contradict, StorageError."""
     settings.require_complete()
+    parse_emoji_ratings(settings.feedback_emoji)
     if settings.mode == "off":
         return [
             off(
@@ -24,17 +32,68 @@ async def check_slack(settings: SlackSettings, scopes: Collection[str]) -> list[
                 "`threadlore manifest slack` prints the manifest of the app to create.",
             )
         ]
+    if unsafe := judge_address("slack", "SLACK_API_URL", settings.slack_api_url):
+        return unsafe
     findings: list[Finding] = []
-    async with httpx.AsyncClient(base_url=settings.slack_api_url, timeout=15) as client:
+    async with httpx.AsyncClient(
+        base_url=settings.slack_api_url, timeout=15, verify=certificates()
+    ) as client:
         if settings.slack_bot_token is not None:
             findings += await _check_bot_token(client, settings.slack_bot_token.get_secret_value(), scopes)
         else:
             findings.append(good("slack", "workspaces install the app at /slack/install"))
+            findings += await _check_installations(client, installed) if installed is not None else []
         if settings.slack_app_token is not None:
             findings.append(await _check_app_token(client, settings.slack_app_token.get_secret_value()))
         else:
-            findings.append(good("slack events", "over HTTP, at POST /slack/events, signed"))
+            findings += _judge_http(settings)
     return findings
+
+
+def _judge_http(settings: SlackSettings) -> list[Finding]:
+    """What Slack signs with cannot be asked: only that it is no other secret of the app's."""
+    signing, client = settings.slack_signing_secret, settings.slack_client_secret
+    value = signing.get_secret_value().strip() if signing is not None else ""
+    where = f"Copy the Signing Secret from Basic Information {WHERE}."
+    if value.startswith(("xox", "xapp")):
+        return [bad("slack events", "SLACK_SIGNING_SECRET is a token, not the signing secret", where)]
+    if client is not None and value == client.get_secret_value().strip():
+        return [bad("slack events", "SLACK_SIGNING_SECRET is the client secret", where)]
+    return [
+        good("slack events", "over HTTP, at POST /slack/events, signed"),
+        off(
+            "slack delayed events",
+            "Slack does not tell whether Delayed Events are on",
+            f"Switch them on under Event Subscriptions {WHERE}: after an outage Slack then repeats for a day.",
+        ),
+    ]
+
+
+async def _check_installations(client: httpx.AsyncClient, installed: InstallationStore) -> list[Finding]:
+    """Each workspace with the token that it gave; nothing is renewed here."""
+    findings = []
+    for workspace, bot in await list_bots(installed):
+        name, again = f"slack {workspace}", "Open /slack/install once more for this workspace."
+        refused = bot.get_custom_value(NOT_RENEWED)
+        if refused:
+            findings.append(bad(name, f"Slack no longer renews the token: {refused}", again))
+        elif is_over(bot) and bot.bot_refresh_token is None:
+            findings.append(bad(name, "the token has expired, and there is none to renew it with", again))
+        elif is_over(bot):
+            findings.append(good(name, "the token has expired and is renewed with its next use"))
+        else:
+            findings.append(await _check_installation(client, name, bot.bot_token, again))
+    return findings
+
+
+async def _check_installation(client: httpx.AsyncClient, name: str, token: str, again: str) -> Finding:
+    try:
+        body, _ = await _call(client, "auth.test", token)
+    except httpx.HTTPError as error:
+        return _unreachable(name, error)
+    if not body.get("ok"):
+        return bad(name, f"Slack refuses the token: {body.get('error')}", again)
+    return good(name, f"{body.get('user')} in {body.get('team')}")
 
 
 async def _check_bot_token(client: httpx.AsyncClient, token: str, scopes: Collection[str]) -> list[Finding]:
@@ -51,6 +110,7 @@ async def _check_bot_token(client: httpx.AsyncClient, token: str, scopes: Collec
             )
         ]
     findings = [good("slack", f"{body.get('user')} in {body.get('team')}")]
+    findings += judge_clock(headers.get("date"))
     granted = {scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip()}
     missing = sorted(set(scopes) - granted)
     if granted and missing:
@@ -71,11 +131,18 @@ async def _check_app_token(client: httpx.AsyncClient, token: str) -> Finding:
         body, _ = await _call(client, "apps.connections.open", token)
     except httpx.HTTPError as error:
         return _unreachable("slack events", error)
+    code = body.get("error")
+    if code in REFUSED_TOKENS:
+        return bad(
+            "slack events",
+            f"Slack refuses SLACK_APP_TOKEN: {code}",
+            f"Copy the xapp-... token from App-Level Tokens under Basic Information {WHERE}.",
+        )
     if not body.get("ok"):
         return bad(
             "slack events",
-            f"Slack opens no socket: {body.get('error')}",
-            f"Switch Socket Mode on, and make an app-level token with connections:write, {WHERE}.",
+            f"Slack opens no socket: {code}",
+            f"Switch Socket Mode on, and give the app-level token the scope connections:write, {WHERE}.",
         )
     return good("slack events", "over Socket Mode")
 

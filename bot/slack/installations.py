@@ -21,7 +21,7 @@ from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 
 from bot.adapter import UnauthorizedError
 from bot.slack.api import quiet_logger
-from bot.slack.rotation import TokenRotation, is_due
+from bot.slack.rotation import NOT_RENEWED, TokenRotation, is_due
 
 STATE_LIFETIME_SECONDS = 600
 _TOKEN_CACHE_SECONDS = 30.0
@@ -37,6 +37,10 @@ class InstallationStore(Protocol):
         ...
 
     async def find(self, platform: str, workspace: str) -> Mapping[str, Any] | None: ...
+
+    async def workspaces(self, platform: str) -> list[str]:
+        """Every workspace that something was saved for."""
+        ...
 
     async def remove(self, platform: str, workspace: str) -> bool:
         """True: there was one."""
@@ -127,7 +131,7 @@ class Installations(AsyncInstallationStore):
         data = await self._store.find(_PLATFORM, workspace)
         if data is not None and _INSTALLED_AS in data:
             data = await self._store.find(_PLATFORM, str(data[_INSTALLED_AS]))
-        return None if data is None else Bot(**data)
+        return None if data is None else read_bot(data)
 
     async def token(self, workspace: str) -> str:
         """The token to send with. Raises UnauthorizedError where we are not, or no longer, installed."""
@@ -145,6 +149,23 @@ class Installations(AsyncInstallationStore):
 
             bot = await self._rotation.renewed(owner, bot, read, save)
         return bot.bot_token
+
+
+def read_bot(data: Mapping[str, Any]) -> Bot:
+    """The bot that was saved."""
+    kept = dict(data)
+    refused = kept.pop(NOT_RENEWED, None)
+    return Bot(**kept, custom_values={NOT_RENEWED: refused} if refused else {})
+
+
+async def list_bots(store: InstallationStore) -> list[tuple[str, Bot]]:
+    """Every installation with its workspace, or its organisation."""
+    bots = []
+    for workspace in await store.workspaces(_PLATFORM):
+        data = await store.find(_PLATFORM, workspace)
+        if data is not None and _INSTALLED_AS not in data:
+            bots.append((workspace, read_bot(data)))
+    return bots
 
 
 class InstallationStates(AsyncOAuthStateStore):

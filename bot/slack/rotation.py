@@ -23,6 +23,8 @@ from bot.adapter import UnauthorizedError, UnavailableError
 RENEW_BEFORE_SECONDS = 2 * 3600.0
 _WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.2
+NOT_RENEWED = "not_renewed"
+"""The name under which the installation keeps Slack's word for why it does not renew the token."""
 REMEDY = "open /slack/install once more for this workspace"
 
 ReadBot = Callable[[], Awaitable[Bot | None]]
@@ -74,6 +76,8 @@ class TokenRotation:
             self._used_up.add(str(bot.bot_refresh_token))
             code = error.api_error.response.get("error")
             log.error("slack_token_not_renewed", workspace=workspace, error=code, remedy=REMEDY)
+            bot.set_custom_value(NOT_RENEWED, str(code))
+            await save(bot)
             return _while_it_lasts(bot)
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("slack_token_not_renewed_yet", workspace=workspace, error=type(error).__name__)
@@ -82,6 +86,7 @@ class TokenRotation:
             return bot
         if renewed is None:
             return _while_it_lasts(bot)
+        renewed.custom_values.pop(NOT_RENEWED, None)
         await save(renewed)
         log.info("slack_token_renewed", workspace=workspace)
         return renewed

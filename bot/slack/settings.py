@@ -12,6 +12,10 @@ from core.settings import EnvironmentSettings, read_settings
 Mode = Literal["off", "socket", "http"]
 
 _WHERE = "See https://api.slack.com/apps, your app,"
+_ROTATING = (
+    "Such a token expires. Leave it out and set SLACK_CLIENT_ID, SLACK_CLIENT_SECRET and SLACK_SIGNING_SECRET: then"
+    " tokens are renewed. Or make an app without token rotation."
+)
 
 
 class SlackSettings(EnvironmentSettings):
@@ -105,11 +109,13 @@ class SlackSettings(EnvironmentSettings):
         for setting, secret, prefix, where in kinds:
             value = secret.get_secret_value().strip() if secret is not None else prefix
             if not value.startswith(prefix):
-                found = value[:5] if value[:5] in {"xoxb-", "xapp-", "xoxp-"} else "something else"
+                found = value[:5] if value[:5] in {"xoxb-", "xapp-", "xoxp-", "xoxe."} else "something else"
                 raise SettingsError(
                     setting,
                     f"begins with {found}, not with {prefix}.",
-                    f"Use the {prefix}... token from {where}. {_WHERE} {where.split(',')[0]}.",
+                    _ROTATING
+                    if found == "xoxe." and prefix == "xoxb-"
+                    else f"Use the {prefix}... token from {where}. {_WHERE} {where.split(',')[0]}.",
                 )
         secret = self.slack_signing_secret
         if secret is not None and not secret.get_secret_value().strip():

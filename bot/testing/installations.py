@@ -20,6 +20,9 @@ class InMemoryInstallationStore:
     async def find(self, platform: str, workspace: str) -> Mapping[str, Any] | None:
         return self._installations.get((platform, workspace))
 
+    async def workspaces(self, platform: str) -> list[str]:
+        return sorted(workspace for on, workspace in self._installations if on == platform)
+
     async def remove(self, platform: str, workspace: str) -> bool:
         return self._installations.pop((platform, workspace), None) is not None
 

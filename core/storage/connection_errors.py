@@ -12,11 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import SettingsError, StorageUnavailableError
+from core.storage.session_check import POOLER_REMEDY
 
 # Connection lost, out of resources, shutting down or cancelled, refused, read-only after a failover.
 OUTAGE_PREFIXES = ("08", "53", "57", "28", "3D")
 CONFLICT_STATES = ("40001", "40P01")
 OUTAGE_STATES = ("25006", *CONFLICT_STATES)
+POOLER_STATES = ("08P01", "26000", "42P05")
+"""Refuses our settings; has no such prepared statement; has that one already."""
 NO_LOCK_STATE = "55P03"
 
 
@@ -61,6 +64,15 @@ def _problem(error: BaseException, where: str) -> tuple[str, str] | None:
     state = sql_state(error)
     if state.startswith("28"):
         return f"{where} refuses the user or the password.", "Check user and password in DATABASE_URL."
+    if state in POOLER_STATES:
+        return f"{where} is a pooler that takes our sessions apart.", POOLER_REMEDY
+    if state == "42501":
+        return (
+            f"The user may not do in {where} what is needed.",
+            "Make this user the owner of the database, or grant it CREATE on the database and its schema.",
+        )
+    if state == "25006":
+        return f"{where} is read-only.", "Put the address of the primary into DATABASE_URL."
     if state == "3D000":
         return f"{where} has no such database.", "Create the database, or correct its name in DATABASE_URL."
     if isinstance(error, socket.gaierror):

@@ -17,6 +17,7 @@ from core.storage.base import to_storable_json
 from core.storage.connection_errors import CONFLICT_STATES, outages_named, sql_state, wrong_settings_named
 from core.storage.database_url import name_server, parse_database_url
 from core.storage.migrating import migrate_to_head, require_pgvector
+from core.storage.session_check import require_whole_session
 
 CONNECT_SECONDS = 5.0
 # An acknowledgement is awaited; work may wait its turn for as long as one statement may take. A burst on a
@@ -145,6 +146,12 @@ class Database:
         with outages_named(), wrong_settings_named(name_server(self.url)):
             async with self._unpooled().connect() as connection:
                 return await require_pgvector(connection)
+
+    async def require_whole_session(self) -> None:
+        """Raises SettingsError when the server is read-only, or a pooler in front of it takes our sessions
+        apart; StorageUnavailableError."""
+        with outages_named(), wrong_settings_named(name_server(self.url)):
+            await require_whole_session(self._unpooled(**VECTOR_SEARCH), VECTOR_SEARCH)
 
     async def migrate(self) -> None:
         """Bring the schema to the newest version; many processes may do so at once.

@@ -39,6 +39,15 @@ class PostgresInstallationStore:
         )
         return rows[0].data if rows else None
 
+    async def workspaces(self, platform: str) -> list[str]:
+        """Every workspace that something was saved for."""
+        rows = await self._database.run(
+            select(InstallationRow.workspace)
+            .where(InstallationRow.platform == platform)
+            .order_by(InstallationRow.workspace)
+        )
+        return [row.workspace for row in rows]
+
     async def remove(self, platform: str, workspace: str) -> bool:
         """True: there was one."""
         removed = await self._database.run(

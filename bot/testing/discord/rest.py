@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, cast
 
 from aiohttp import web
@@ -12,7 +13,15 @@ from aiohttp import web
 from bot.testing.discord.faults import BODY, answer, error
 from bot.testing.discord.gateway import Gateway
 from bot.testing.discord.limits import RateLimits
-from bot.testing.discord.world import EPHEMERAL, LOADING, Interaction, Json, World, now_text
+from bot.testing.discord.portal import Portal
+from bot.testing.discord.world import (
+    EPHEMERAL,
+    LOADING,
+    Interaction,
+    Json,
+    World,
+    now_text,
+)
 
 CONTENT_LIMIT = 2000
 NONCE_LIMIT = 25
@@ -35,7 +44,10 @@ class RefusedError(Exception):
 
 
 class RestApi:
-    """Routes and their rules. `changed` is called after everything that people could see."""
+    """Routes and their rules. `changed` is called after everything that people could see.
+
+    `clock_seconds` is how far Discord's clock is ahead of this machine's.
+    """
 
     def __init__(self, world: World, gateway: Gateway, token: str, changed: Callable[[], None]) -> None:
         self._world = world
@@ -52,13 +64,14 @@ class RestApi:
         self.session_limit = 1000
         self.session_reset_seconds = 0.0
         self.refused: list[tuple[int, str]] = []
+        self.portal = Portal(world)
+        self.clock_seconds = 0.0
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         add = router.add_route
         add("GET", f"{prefix}/users/@me", self._me)
+        self.portal.add_routes(router, prefix)
         add("POST", f"{prefix}/users/@me/channels", self._open_dm)
-        add("GET", f"{prefix}/oauth2/applications/@me", self._application)
-        add("GET", f"{prefix}/applications/@me", self._application)
         add("GET", f"{prefix}/gateway/bot", self._gateway_bot)
         add("PUT", f"{prefix}/applications/{{application}}/commands", self._put_commands)
         add("GET", f"{prefix}/applications/{{application}}/commands", self._get_commands)
@@ -109,28 +122,13 @@ class RestApi:
         except RefusedError as refused:
             response = refused.response
         response.headers.update(headers)
+        response.headers["Date"] = formatdate(time.time() + self.clock_seconds, usegmt=True)
         return response
 
     # --- the application --------------------------------------------------------------------------
 
     async def _me(self, request: web.Request) -> web.Response:
         return answer(self._world.bot)
-
-    async def _application(self, request: web.Request) -> web.Response:
-        return answer(
-            {
-                "id": self._world.application_id,
-                "name": "Threadlore",
-                "description": "",
-                "icon": None,
-                "summary": "",
-                "bot_public": False,
-                "bot_require_code_grant": False,
-                "verify_key": "",
-                "flags": 1 << 19,
-                "owner": self._world.user("owner"),
-            }
-        )
 
     async def _gateway_bot(self, request: web.Request) -> web.Response:
         remaining = self.session_limit - self._gateway.identifies

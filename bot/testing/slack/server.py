@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Self
 from uuid import uuid4
 
@@ -33,7 +35,8 @@ _MAX_BODY_BYTES = 4 * 2**20
 
 class SlackServer(People):
     """Slack, as far as an app can see it. `echoes` says whether the app hears of its own posts, as it does
-    there; `scopes`, once filled, are what the token was granted."""
+    there; `scopes`, once filled, are what the token was granted; `clock_seconds` is how far Slack's clock is ahead
+    of this machine's."""
 
     def __init__(self, *, team_id: str = "T0LOOP", echoes: bool = True, timing: Timing | None = None) -> None:
         self._changed = asyncio.Event()
@@ -43,6 +46,7 @@ class SlackServer(People):
         self.api.app_tokens.add(APP_TOKEN)
         self.api.socket_url = self._socket_url
         self.scopes: set[str] = set()
+        self.clock_seconds = 0.0
         self.faults = Faults()
         self.calls: list[ApiCall] = []
         self._port = 0
@@ -147,7 +151,9 @@ class SlackServer(People):
         return answer
 
     def _answer(self, method: str, token: str, arguments: Json) -> web.Response:
-        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))} if self.scopes else None
+        headers = {"Date": formatdate(time.time() + self.clock_seconds, usegmt=True)}
+        if self.scopes:
+            headers["x-oauth-scopes"] = ",".join(sorted(self.scopes))
         try:
             return web.json_response(self.api.call(method, token, arguments), headers=headers)
         except ApiError as error:

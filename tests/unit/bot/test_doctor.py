@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from bot.discord.doctor import MESSAGE_CONTENT_LIMITED, check_discord
+from bot.discord.doctor import check_discord
 from bot.discord.settings import DiscordSettings
-from bot.doctor import (
-    Finding,
-    check_chat_model,
-    check_home,
-    check_knowledge,
-    check_langfuse,
-    good,
-    run_check,
-)
+from bot.doctor import Finding, good, run_check
+from bot.service_checks import check_chat_model, check_langfuse
 from bot.slack.doctor import check_slack
 from bot.slack.settings import SlackSettings
 from bot.web.doctor import check_port
@@ -88,19 +80,6 @@ async def test_slack_is_well_when_both_tokens_and_all_scopes_are() -> None:
     assert any("Acme" in finding.detail for finding in findings)
 
 
-async def test_a_slack_token_that_is_refused_is_named() -> None:
-    refused: Any = (200, {"ok": False, "error": "invalid_auth"}, {})
-    findings = await ask_slack(refused, refused)
-    assert failed(findings) == ["slack", "slack events"]
-    assert "invalid_auth" in findings[0].detail
-
-
-async def test_a_missing_slack_scope_is_named() -> None:
-    findings = await ask_slack((200, ME, GRANTED), (200, {"ok": True}, {}), (*SCOPES, "im:history"))
-    assert failed(findings) == ["slack scopes"]
-    assert "im:history" in findings[1].detail
-
-
 async def test_slack_that_cannot_be_reached_is_a_finding() -> None:
     assert failed(await check_slack(slack(None), SCOPES)) == ["slack", "slack events"]
 
@@ -113,30 +92,10 @@ async def test_slack_without_a_token_is_off_and_nothing_is_wrong() -> None:
 
 
 def discord(server: Answers) -> DiscordSettings:
-    return DiscordSettings.model_validate({"discord_token": "token", "discord_api_url": f"{server.url}/api"})
+    return DiscordSettings.model_validate({"discord_token": "a.b.c", "discord_api_url": f"{server.url}/api"})
 
 
 SESSIONS = {"session_start_limit": {"remaining": 900, "reset_after": 3_600_000}}
-
-
-async def test_discord_is_well_with_token_intent_and_sessions() -> None:
-    async with answering(
-        api__users___at_me={"id": "1", "username": "lore"},
-        api__applications___at_me={"flags": MESSAGE_CONTENT_LIMITED},
-        api__gateway__bot=SESSIONS,
-    ) as server:
-        assert failed(await check_discord(discord(server))) == []
-        assert {token for _, token in server.asked} == {"Bot token"}
-
-
-async def test_discord_without_the_intent_and_with_few_sessions_left_says_so() -> None:
-    few = {"session_start_limit": {"remaining": 3, "reset_after": 3_600_000}}
-    async with answering(
-        api__users___at_me={"id": "1", "username": "lore"},
-        api__applications___at_me={"flags": 0},
-        api__gateway__bot=few,
-    ) as server:
-        assert failed(await check_discord(discord(server))) == ["discord intents", "discord gateway"]
 
 
 async def test_a_discord_token_that_is_refused_is_asked_about_once() -> None:
@@ -157,24 +116,11 @@ async def test_langfuse_is_asked_with_the_keys(status: int, wrong: list[str]) ->
         assert failed(await check_langfuse(langfuse(server.url))) == wrong
 
 
-async def test_a_home_that_cannot_be_written_is_found(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    good_home = CoreSettings.model_validate({"threadlore_home": tmp_path / "home"})
-    bad_home = CoreSettings.model_validate({"threadlore_home": tmp_path / "file" / "home"})
-    assert failed(await check_home(good_home)) == []
-    assert failed(await check_home(bad_home)) == ["home"]
-
-
 async def test_a_port_that_somebody_else_has_is_found() -> None:
     async with answering(healthz={"status": "other"}) as server:
         port = int(server.url.rpartition(":")[2])
         settings = HttpSettings.model_validate({"http_host": "127.0.0.1", "http_port": port})
         assert failed(await check_port(settings)) == ["http"]
-
-
-async def test_knowledge_that_is_not_there_is_found(tmp_path: Path) -> None:
-    findings = await check_knowledge([str(tmp_path), str(tmp_path / "none")], None)
-    assert [finding.ok for finding in findings] == [True, False]
 
 
 async def test_a_model_is_asked_for_real() -> None:
