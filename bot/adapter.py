@@ -63,6 +63,7 @@ class Capabilities(Frozen):
 
     `token_per_workspace`: a token that is refused says nothing about other workspaces.
     `knows_people`: it vouches for who wrote a message, and one author is one person.
+    `channel_history`: its channels can be sources of knowledge, and read back.
     """
 
     streams: bool = False
@@ -72,6 +73,7 @@ class Capabilities(Frozen):
     status: bool = False
     token_per_workspace: bool = False
     knows_people: bool = False
+    channel_history: bool = False
 
 
 class ReplyTarget(Frozen):
@@ -102,6 +104,24 @@ class Delivery(Frozen):
     target: ReplyTarget
     rendered: Rendered
     known_message_ids: frozenset[str] = frozenset()
+
+
+class ChannelFacts(Frozen):
+    """A channel as the platform knows it. `private`: not everybody in its workspace can read it. `address` is a
+    link to a message, with {place} (its channel), {message} (its id) or {digits} (those of its id) to be put in."""
+
+    name: str
+    private: bool
+    address: str
+
+
+class HistoryPage(Frozen):
+    """Some messages of people, read back. `newest`: of the first page of a walk, the id from which the
+    next walk need not go further back. `cursor` leads to the next page; None: there is none."""
+
+    messages: tuple[Message, ...] = ()
+    newest: str | None = None
+    cursor: str | None = None
 
 
 class ReplyStream(Protocol):
@@ -182,4 +202,14 @@ class Adapter(Protocol):
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         """What was said in the thread before the message, oldest first, the newest `limit` of it."""
+        ...
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        """What the platform says of a channel now. Raises ForbiddenError also for a place that can be no source:
+        a direct message, a single thread."""
+        ...
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        """One page of what people said to each other in the channel and its threads, by a call or two; from
+        the newest backwards, and no further than the message `until`. A cursor holds good for days, in any process."""
         ...

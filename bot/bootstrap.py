@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bot.refusals import Refusals
     from bot.upkeep import Exclusive
     from core.assistant import Assistant
+    from core.knowledge.channel_keeping import ChannelKeeper
+    from core.knowledge.channel_messages import ChannelMessages
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
     from core.knowledge.reranking import Reranker
@@ -49,6 +51,7 @@ class Stores:
     turns: TurnStore
     feedback: FeedbackStore
     knowledge_store: KnowledgeStore
+    channel_messages: ChannelMessages
     exclusive: Exclusive
     installations: PostgresInstallationStore
 
@@ -62,6 +65,7 @@ class Library:
     knowledge: Knowledge
     ingestor: Ingestor
     keeper: SourceKeeper
+    channels: ChannelKeeper
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def knowledge_locations(settings: CoreSettings) -> tuple[str, ...]:
 @asynccontextmanager
 async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Stores]:
     """The database, started if it is the embedded one, and migrated. Raises SettingsError, StorageError."""
+    from core.storage.channel_messages import PostgresChannelMessages
     from core.storage.database import Database
     from core.storage.exclusive import Exclusive as PostgresExclusive
     from core.storage.feedback import PostgresFeedbackStore
@@ -151,6 +156,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
             turns=PostgresTurnStore(database),
             feedback=PostgresFeedbackStore(database),
             knowledge_store=PostgresKnowledgeStore(database),
+            channel_messages=PostgresChannelMessages(database),
             exclusive=PostgresExclusive(database),
             installations=PostgresInstallationStore(database),
         )
@@ -159,23 +165,33 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
 @asynccontextmanager
 async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Library]:
     """The stores, the embedder, search and ingestion."""
+    from core.knowledge.channel_keeping import ChannelKeeper
+    from core.knowledge.channels import build_channel_source
     from core.knowledge.chunking import ChunkingPolicy
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
+    from core.knowledge.locations import build_source
     from core.knowledge.search import Knowledge
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         embedder = await _open_embedder(stores.settings, stack)
         known, store = stores.settings, stores.knowledge_store
         policy = ChunkingPolicy(strategy=known.chunking)
-        ingestor = Ingestor(store, embedder, chunking=policy, home=known.threadlore_home)
-        every_seconds = known.knowledge_sync_minutes * 60
+        said, home = stores.channel_messages, known.threadlore_home
+        ingestor = Ingestor(
+            store,
+            embedder,
+            chunking=policy,
+            build=lambda location: build_channel_source(location, said) or build_source(location, home),
+        )
+        every_seconds, locations = known.knowledge_sync_minutes * 60, knowledge_locations(known)
         yield Library(
             stores=stores,
             embedder=embedder,
             knowledge=Knowledge(store, embedder, build_reranker(known, stack)),
             ingestor=ingestor,
-            keeper=SourceKeeper(store, ingestor, knowledge_locations(known), every_seconds=every_seconds),
+            keeper=SourceKeeper(store, ingestor, locations, every_seconds=every_seconds),
+            channels=ChannelKeeper(store, said, ingestor, locations, every_seconds=every_seconds),
         )
 
 
@@ -303,6 +319,7 @@ def build_dispatcher(at_hand: Workshop, only_thread: Thread | None = None) -> Di
     from bot.forgetting import Forgetting
     from bot.giving_up import GivingUp
     from bot.rating import Rating
+    from bot.recording import Recording
 
     stores, settings, adapters = at_hand.stores, at_hand.stores.settings, at_hand.adapters
     turns, outbox = stores.turns, stores.outbox
@@ -328,6 +345,7 @@ def build_dispatcher(at_hand: Workshop, only_thread: Thread | None = None) -> Di
         platforms=tuple(adapters),
         concurrency=settings.worker_concurrency,
         only_thread=only_thread,
+        recording=Recording(stores.channel_messages),
         lease_seconds=settings.lease_seconds,
     )
 

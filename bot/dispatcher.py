@@ -23,12 +23,14 @@ from bot.lease_guard import ItemLease, LeaseRanOutError, lease_clock
 from bot.metrics import Metrics
 from bot.pulse import Pulse
 from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
+from bot.recording import Recording
 from core.errors import LeaseLostError, StorageError
 from core.logs import bind
 from core.messages import (
     Event,
     MessageDeleted,
     MessageEdited,
+    MessageHeard,
     MessagePosted,
     Thread,
     asker_of,
@@ -49,7 +51,8 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Works on the inbox of `platforms` until stopped; `only_thread` narrows it to one thread."""
+    """Works on the inbox of `platforms` until stopped; `only_thread` narrows it to one thread. `recording` takes
+    down what is said in channels that are sources; without it nobody does."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Dispatcher:
         platforms: Collection[str],
         concurrency: int,
         only_thread: Thread | None = None,
+        recording: Recording | None = None,
         lease_seconds: float = 30.0,
         poll_seconds: float = 2.0,
         longest_round_seconds: float = LONGEST_ROUND_SECONDS,
@@ -76,6 +80,7 @@ class Dispatcher:
         self._platforms = platforms
         self._concurrency = concurrency
         self._only_thread = only_thread
+        self._recording = recording
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
         self._running: dict[asyncio.Task[None], Claim] = {}
@@ -289,6 +294,10 @@ class Dispatcher:
                 await self._again(claim, lease, min(60.0, 2.0**claim.attempts), type(error).__name__)
 
     async def _handle(self, claim: Claim, event: Event, lease: ItemLease) -> Ended:
+        if self._recording is not None:
+            await self._recording.take_down(event)
+        if isinstance(event, MessageHeard):
+            return "recorded", "said in a channel"
         if isinstance(event, MessagePosted):
             return await self._answering.take_posted(claim, event, lease)
         if isinstance(event, MessageEdited):

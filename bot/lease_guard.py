@@ -10,7 +10,18 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from bot.adapter import Adapter, Capabilities, Delivery, OnPosted, Rendered, ReplyStream, ReplyTarget, Sink
+from bot.adapter import (
+    Adapter,
+    Capabilities,
+    ChannelFacts,
+    Delivery,
+    HistoryPage,
+    OnPosted,
+    Rendered,
+    ReplyStream,
+    ReplyTarget,
+    Sink,
+)
 from core.errors import LeaseLostError
 from core.messages import Answer, Channel, Message
 
@@ -119,3 +130,9 @@ class LeasedAdapter:
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         return await self._adapter.fetch_thread(message, limit)
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        return await self._adapter.describe_channel(channel)
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        return await self._adapter.read_history(channel, cursor, until)

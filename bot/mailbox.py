@@ -18,7 +18,10 @@ from pydantic import Field, TypeAdapter
 
 from bot.adapter import (
     Capabilities,
+    ChannelFacts,
     Delivery,
+    ForbiddenError,
+    HistoryPage,
     MessageGoneError,
     OnPosted,
     Rendered,
@@ -234,6 +237,12 @@ class MailboxAdapter:
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         return []
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        raise ForbiddenError("what is said here is for one person")
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        raise ForbiddenError("what is said here is for one person")
 
     def _show(self, delivery: Delivery, message_id: str) -> None:
         self.mailbox.note_post(message_id, delivery.rendered)

@@ -16,7 +16,9 @@ import uvicorn
 from bot.about import build_about, describe
 from bot.adapter import Adapter, AdapterError
 from bot.bootstrap import Application, open_application
+from bot.channel_upkeep import ChannelUpkeep
 from bot.upkeep import KnowledgeUpkeep
+from bot.watching import Watching
 from bot.web.adapter import WebAdapter
 from bot.web.app import Endpoint, SlackEndpoints, build_http
 from bot.web.models import CheckOut, Readiness
@@ -103,6 +105,7 @@ class Server:
         self._app = app
         self._role = role
         self._http_settings = http_settings
+        self._watching = Watching(app.library.channels.said)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: HttpServer | None = None
         self._http_task: asyncio.Task[None] | None = None
@@ -120,9 +123,15 @@ class Server:
         self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":
             await self._keep_knowledge_up()
+        if self._role != "worker":
+            with contextlib.suppress(StorageError):
+                await self._watching.load()
+            self._tasks.append(asyncio.create_task(self._watching.run()))
         for adapter in app.adapters.values():
             await self._open(adapter)
         if self._role != "ingress":
+            channels = ChannelUpkeep(app.library.channels, app.adapters, app.stores.exclusive)
+            self._tasks.append(asyncio.create_task(channels.run()))
             app.dispatcher.start()
             self._working = True
         self._start_http(listening)
@@ -181,6 +190,10 @@ class Server:
     async def _take_in(self, event: Event) -> bool:
         """The sink of every adapter: one INSERT, then the platform may be told that we have it."""
         platform = channel_of(event).platform
+        wanted = self._watching.narrow(event)
+        if wanted is None:
+            return False
+        event = wanted
         with bind(platform=platform, event_kind=event.kind, delivery_id=event.delivery_id):
             new = await self._app.stores.inbox.put(event)
             self._app.metrics.events.labels(platform, event.kind).inc()

@@ -75,13 +75,18 @@ class Thread(Frozen):
 
 
 class Message(Frozen):
-    """One post, as plain Markdown text: mentions of the bot removed, platform markup translated."""
+    """One post, as plain Markdown text: mentions of the bot removed, platform markup translated.
+
+    `edited_at`: when its text was changed last. `confined`: not everyone who reads the channel can read it.
+    """
 
     id: str
     thread: Thread
     author: Author
     text: str
     at: datetime
+    edited_at: datetime | None = None
+    confined: bool = False
 
 
 class Payer(Frozen):
@@ -115,6 +120,14 @@ class MessagePosted(Frozen):
     summoned_midway: bool = False
     only_author_sees: bool = False
     reply_handle: str | None = None
+
+
+class MessageHeard(Frozen):
+    """Somebody said something that is not for us. Where the channel is a source, it is knowledge."""
+
+    kind: Literal["message_heard"] = "message_heard"
+    delivery_id: str
+    message: Message
 
 
 class MessageEdited(Frozen):
@@ -177,7 +190,7 @@ class FeedbackWithdrawn(Frozen):
 
 
 Event = Annotated[
-    MessagePosted | MessageEdited | MessageDeleted | FeedbackGiven | FeedbackWithdrawn,
+    MessagePosted | MessageHeard | MessageEdited | MessageDeleted | FeedbackGiven | FeedbackWithdrawn,
     Field(discriminator="kind"),
 ]
 EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
@@ -186,7 +199,7 @@ EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 def channel_of(event: Event) -> Channel:
     """Where the event happened."""
-    if isinstance(event, MessagePosted | MessageEdited):
+    if isinstance(event, MessagePosted | MessageHeard | MessageEdited):
         return event.message.thread.channel
     return event.channel
 
@@ -198,6 +211,8 @@ def order_key_of(event: Event) -> str:
     """
     if isinstance(event, MessagePosted | MessageEdited):
         return event.message.thread.id
+    if isinstance(event, MessageHeard):
+        return f"heard/{event.message.id}"
     if isinstance(event, MessageDeleted):
         return f"message/{event.message_id}"
     return f"feedback/{event.turn_id or event.message_id}"

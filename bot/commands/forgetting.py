@@ -9,6 +9,7 @@ from bot.commands.running import confirm, run_command, tell, write_json, write_l
 
 if TYPE_CHECKING:
     from bot.bootstrap import Stores
+    from core.knowledge.channel_messages import ChannelMessages
     from core.ports import Effect, Forgotten, TurnStore
     from core.settings import CoreSettings
 
@@ -25,6 +26,7 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
         if not yes:
             confirm(f"Erase the {kind} {place}, with all turns and feedback, for good?")
         async with open_stores(settings) as stores:
+            messages = await _erase_said(stores.channel_messages, kind, place)
             forgotten = await _erase(stores.turns, kind, place)
             removed = await _remove_replies(stores, platform, forgotten.effects)
             uninstalled = kind == "workspace" and await _remove_installation(stores, place)
@@ -36,6 +38,7 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
             "replies_removed": removed,
             "replies_left": len(forgotten.effects) - removed,
             "installations": int(uninstalled),
+            "messages": messages,
         }
 
     report = run_command(work)
@@ -46,6 +49,8 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
         f"Erased {report['turns']} turns, {report['feedback']} ratings and {report['events']} events; "
         f"{report['replies_removed']} replies removed."
     )
+    if report["messages"]:
+        write_line(f"{report['messages']} messages are gone from the channels that are sources.")
     if report["installations"]:
         tell("The token of the workspace is gone too; the app itself is removed there, in its settings.")
     if report["replies_left"]:
@@ -68,6 +73,15 @@ async def _erase(turns: TurnStore, kind: Kind, place: str) -> Forgotten:
         return await turns.forget_author(platform, workspace, author)
     platform, workspace = parse_place(place, "platform:workspace")
     return await turns.forget_workspace(platform, workspace)
+
+
+async def _erase_said(said: ChannelMessages, kind: Kind, place: str) -> int:
+    """What was said in channels that are sources; those of a workspace go with their collections."""
+    if kind == "thread":
+        return await said.forget_thread(parse_thread(place))
+    if kind == "user":
+        return await said.forget_author(*parse_place(place, "platform:workspace/user"))
+    return 0
 
 
 async def _remove_installation(stores: Stores, place: str) -> bool:

@@ -10,7 +10,9 @@ import structlog
 from bot.adapter import (
     AdapterError,
     Capabilities,
+    ChannelFacts,
     Delivery,
+    HistoryPage,
     OnPosted,
     Rendered,
     ReplyStream,
@@ -19,7 +21,7 @@ from bot.adapter import (
     UnauthorizedError,
     UnavailableError,
 )
-from bot.discord import render
+from bot.discord import channel_history, render
 from bot.discord.commands import parse_handle
 from bot.discord.errors import speaking_adapter_errors
 from bot.discord.events import PLATFORM
@@ -84,7 +86,13 @@ class DiscordAdapter:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            streams=True, edits=True, deletes=True, thread_history=True, status=True, knows_people=True
+            streams=True,
+            edits=True,
+            deletes=True,
+            thread_history=True,
+            status=True,
+            knows_people=True,
+            channel_history=True,
         )
 
     # --- coming and going -------------------------------------------------------------------------
@@ -170,3 +178,9 @@ class DiscordAdapter:
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         return await History(self._channels, self._self_id).fetch_thread(message, limit)
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        return await channel_history.describe_channel(self._channels, channel)
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        return await channel_history.read_history(self._channels, self._self_id, channel, cursor, until)

@@ -27,6 +27,7 @@ from core.messages import (
     Message,
     MessageDeleted,
     MessageEdited,
+    MessageHeard,
     MessagePosted,
     Thread,
 )
@@ -44,10 +45,12 @@ _TIME = re.compile(r"<t:(-?\d{1,12})(?::[tTdDfFR])?>")
 @dataclass(frozen=True)
 class Place:
     """What is known of a channel beyond a payload. The defaults are for a channel that nothing is known of:
-    private, so that nothing is shown to it by mistake. `names` holds roles and channels by id."""
+    private, so that nothing is shown to it by mistake. `names` holds roles and channels by id. `is_confined`: a
+    private thread, which not everybody in its parent can read."""
 
     private: bool = True
     is_thread: bool = False
+    is_confined: bool = False
     parent: str | None = None
     own_role: str | None = None
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -82,8 +85,8 @@ def parse_author(
 
 def parse_message(
     payload: Payload, place: Place, self_id: str, roots: Mapping[str, str] | None = None
-) -> MessagePosted | None:
-    """MESSAGE_CREATE. None for what we wrote ourselves, what the platform wrote, and what is not for us.
+) -> MessagePosted | MessageHeard | None:
+    """MESSAGE_CREATE. None for what we wrote ourselves, what the platform wrote, and what is without words and not for us.
 
     `roots` holds what became of `root_to_look_up`.
     """
@@ -91,8 +94,11 @@ def parse_message(
         return None
     addressing = _addressing(payload, place, self_id)
     message = _message(payload, place, self_id, roots or {})
-    if addressing is None or (addressing == "thread" and not message.text) or _is_withheld(payload):
+    if (addressing in (None, "thread") and not message.text) or _is_withheld(payload):
         return None
+    if addressing is None:
+        heard = MessageHeard(delivery_id=f"message/{message.id}", message=message)
+        return None if message.author.is_bot else heard
     replies_to_others = payload.get("message_reference") is not None and not _is_reply_to_us(payload, self_id)
     return MessagePosted(
         delivery_id=f"message/{message.id}",
@@ -106,10 +112,7 @@ def parse_message(
 def parse_edit(
     payload: Payload, place: Place, self_id: str, roots: Mapping[str, str] | None = None
 ) -> MessageEdited | None:
-    """MESSAGE_UPDATE. None when nobody changed the text: link previews and pins arrive as updates too.
-
-    The text of an edit that is not for us stays out.
-    """
+    """MESSAGE_UPDATE. None when nobody changed the text: link previews and pins arrive as updates too."""
     if not payload.get("edited_timestamp") or "content" not in payload or "author" not in payload:
         return None
     if not _is_from_somebody_else(payload, self_id):
@@ -118,7 +121,7 @@ def parse_edit(
     message = _message(payload, place, self_id, roots or {})
     return MessageEdited(
         delivery_id=f"edit/{message.id}/{payload['edited_timestamp']}",
-        message=message if addressing else message.model_copy(update={"text": ""}),
+        message=message,
         addressing=addressing,
         reply_handle=_reply_handle(payload, message.thread, self_id, roots or {}),
     )
@@ -142,6 +145,15 @@ def parse_history(payload: Payload, place: Place, self_id: str) -> Message | Non
     if payload.get("type") not in (DEFAULT_MESSAGE, REPLY, 20) or not payload.get("content"):
         return None
     return _message(payload, place, self_id, {})
+
+
+def parse_said(payload: Payload, place: Place, self_id: str) -> Message | None:
+    """A message read back from a channel, if a person said it to other people; None if not."""
+    is_said = payload.get("type", 0) in (DEFAULT_MESSAGE, REPLY)
+    if not is_said or _addressing(payload, place, self_id) not in (None, "thread"):
+        return None
+    message = _message(payload, place, self_id, {})
+    return None if message.author.is_bot or not message.text else message
 
 
 def root_to_look_up(payload: Payload, self_id: str) -> str | None:
@@ -205,7 +217,7 @@ def _addressing(payload: Payload, place: Place, self_id: str) -> Addressing | No
 
 
 def _message(payload: Payload, place: Place, self_id: str, roots: Mapping[str, str]) -> Message:
-    channel = parse_channel(payload, place)
+    channel, edited = parse_channel(payload, place), payload.get("edited_timestamp")
     return Message(
         id=str(payload["id"]),
         thread=Thread(channel=channel, id=_thread_id(payload, channel, place, self_id, roots)),
@@ -214,6 +226,8 @@ def _message(payload: Payload, place: Place, self_id: str, roots: Mapping[str, s
         ),
         text=_text(payload, place, self_id),
         at=datetime.fromisoformat(payload["timestamp"]),
+        edited_at=datetime.fromisoformat(edited) if edited else None,
+        confined=place.is_confined,
     )
 
 

@@ -57,6 +57,7 @@ def _place(
         return Place(
             private=channel.is_private() or not _all_can_see(guild, channel.parent),
             is_thread=True,
+            is_confined=channel.is_private(),
             parent=str(channel.parent_id),
             own_role=own_role,
             names=names,

@@ -31,7 +31,7 @@ from bot.discord.hearing import Hearing
 from bot.discord.places import may_read, place_of
 from bot.discord.rest import ChannelCalls
 from core.errors import StorageUnavailableError
-from core.messages import Channel, Event, MessagePosted, Rating, channel_of, order_key_of
+from core.messages import Channel, Event, MessageHeard, MessagePosted, Rating, channel_of, order_key_of
 
 FIRST_RETRY_SECONDS = 0.2
 SLOWEST_RETRY_SECONDS = 5.0
@@ -134,6 +134,9 @@ class EventReceiver:
         event = await self._read_posted(payload)
         if event is None:
             return "not for us"
+        if isinstance(event, MessageHeard):
+            await self._put(event, payload)
+            return "not for us"
         if event.message.at < oldest:
             self._finish(payload)
             return "too old"
@@ -160,9 +163,9 @@ class EventReceiver:
             if mark is not None:
                 self._put(mark)
 
-    async def _read_posted(self, payload: dict[str, Any]) -> MessagePosted | None:
+    async def _read_posted(self, payload: dict[str, Any]) -> MessagePosted | MessageHeard | None:
         """The event of a new message; what is none, or cannot be understood, is done with at once."""
-        event: MessagePosted | None = None
+        event: MessagePosted | MessageHeard | None = None
         try:
             payload, roots = await self._look_up(payload)
             event = parse_message(payload, self._place(payload), self._self_id, roots)
@@ -171,7 +174,7 @@ class EventReceiver:
             raise
         if event is None:
             self._finish(payload)
-        elif event.message.thread.id == event.message.id:
+        elif isinstance(event, MessagePosted) and event.message.thread.id == event.message.id:
             self._remember_root(event.message.id, event.message.id)
         return event
 

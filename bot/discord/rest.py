@@ -105,6 +105,26 @@ class ChannelCalls:
             params = {"limit": limit, **around}
             return cast(list[Json], await self._http(channel_id).request(route, params=params))
 
+    async def fetch_channel(self, channel_id: str) -> Json:
+        with speaking_adapter_errors():
+            return cast(Json, await self._http(channel_id).get_channel(int(channel_id)))
+
+    async def fetch_roles(self, guild_id: str) -> list[Json]:
+        with speaking_adapter_errors():
+            return cast(list[Json], await self._http().get_roles(int(guild_id)))
+
+    async def fetch_active_threads(self, guild_id: str) -> list[Json]:
+        """Those of the whole server that the bot can see."""
+        with speaking_adapter_errors():
+            return cast(list[Json], (await self._http().get_active_threads(int(guild_id)))["threads"])
+
+    async def fetch_archived_threads(self, channel_id: str, before: str | None) -> tuple[list[Json], bool]:
+        """At most 100 public threads of a channel, the one archived last first, from `before` (a time) on; and
+        whether there are more."""
+        with speaking_adapter_errors():
+            page = await self._http(channel_id).get_public_archived_threads(int(channel_id), before, 100)
+        return cast(list[Json], page["threads"]), bool(page.get("has_more"))
+
     async def show_typing(self, channel_id: str) -> None:
         with speaking_adapter_errors():
             await self._http(channel_id).send_typing(int(channel_id))

@@ -17,7 +17,10 @@ from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 from bot.adapter import (
     AdapterError,
     Capabilities,
+    ChannelFacts,
     Delivery,
+    ForbiddenError,
+    HistoryPage,
     OnPosted,
     Rendered,
     ReplyStream,
@@ -28,7 +31,7 @@ from bot.adapter import (
 from bot.feedback_emoji import parse_emoji_ratings
 from bot.metrics import Metrics
 from bot.pacing import SendBudget
-from bot.slack import history, posting, render
+from bot.slack import channel_history, history, posting, render
 from bot.slack.api import OneToken, SlackApi
 from bot.slack.catching_up import Coordination
 from bot.slack.events import BotIdentity
@@ -95,6 +98,7 @@ class SlackAdapter:
         self._catch_up = catch_up or CatchUpLimits()
         self._listening: Listening | None = None
         self._workspace: str | None = None
+        self._home: str | None = None
         self._app: AsyncApp | None = None
         self._receiving = False
         self._statuses: set[asyncio.Task[None]] = set()
@@ -113,6 +117,7 @@ class SlackAdapter:
             status=True,
             token_per_workspace=self._installed is not None,
             knows_people=True,
+            channel_history=True,
         )
 
     @property
@@ -134,7 +139,7 @@ class SlackAdapter:
                 "Copy the Bot User OAuth Token (xoxb-...) again, or install the app anew, under OAuth & Permissions.",
             ) from error
         self._identity = BotIdentity(user_id=str(answer["user_id"]), bot_id=answer.get("bot_id"))
-        self._workspace = answer.get("team_id")
+        self._workspace, self._home = answer.get("team_id"), answer.get("url")
         log.info("slack_opened", workspace=answer.get("team_id"), bot=self._identity.user_id)
 
     async def start(self, sink: Sink) -> None:
@@ -212,6 +217,17 @@ class SlackAdapter:
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         bot = await self._bot_in(message.thread.channel.workspace)
         return await history.fetch_thread(self._api, bot, message, limit)
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        await self._bot_in(channel.workspace)
+        if self._one_token is not None and channel.workspace != self._workspace:
+            raise ForbiddenError("the token is for another workspace")
+        home = self._home or (await self._api.post(channel.workspace, "auth.test", {}))["url"]
+        return await channel_history.describe_channel(self._api, channel, str(home))
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        bot = await self._bot_in(channel.workspace)
+        return await channel_history.read_history(self._api, bot, channel, cursor, until)
 
     # --- inside -------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from core.messages import (
     Message,
     MessageDeleted,
     MessageEdited,
+    MessageHeard,
     MessagePosted,
     Rating,
     Thread,
@@ -133,15 +134,26 @@ def author_of(message: Payload, bot: BotIdentity) -> Author | None:
     return Author(id=str(user_id or bot_id), name=str(name), is_bot=is_bot, is_self=is_self)
 
 
+def parse_history(message: Payload, channel: Channel, bot: BotIdentity) -> Message | None:
+    """A message read back from a channel, if a person said it to other people; None if not."""
+    author = author_of(message, bot)
+    if author is None or author.is_bot or message.get("subtype") not in _WRITTEN_BY_PEOPLE:
+        return None
+    if not message.get("text") or mentions(message["text"], bot.user_id):
+        return None
+    return message_of(message, channel, author, bot)
+
+
 def message_of(message: Payload, channel: Channel, author: Author, bot: BotIdentity) -> Message:
     """Slack's message as ours; the thread of a message outside any thread is the one it would start."""
-    ts = str(message["ts"])
+    ts, edited = str(message["ts"]), message.get("edited") or {}
     return Message(
         id=ts,
         thread=Thread(channel=channel, id=str(message.get("thread_ts") or ts)),
         author=author,
         text=markdown_of(message.get("text") or "", bot.user_id),
         at=time_of(ts),
+        edited_at=time_of(str(edited["ts"])) if edited.get("ts") else None,
     )
 
 
@@ -164,14 +176,17 @@ def _stands_in_thread(message: Payload) -> bool:
 
 def _parse_posted(
     payload: Payload, event: Payload, bot: BotIdentity, known: Mapping[str, bool]
-) -> MessagePosted | None:
+) -> MessagePosted | MessageHeard | None:
     author = author_of(event, bot)
     if author is None or author.is_self or event.get("subtype") not in _WRITTEN_BY_PEOPLE:
         return None
     addressing = _addressing(event, event.get("channel_type"), bot)
-    if addressing is None or (author.is_bot and addressing == "thread"):
+    if author.is_bot and addressing in (None, "thread"):
         return None
     channel = _channel(payload, event["channel"], event.get("channel_type"), known)
+    if addressing is None:
+        message = message_of(event, channel, author, bot)
+        return MessageHeard(delivery_id=payload["event_id"], message=message) if message.text else None
     return MessagePosted(
         delivery_id=payload["event_id"],
         message=message_of(event, channel, author, bot),

@@ -18,6 +18,7 @@ METHOD_SCOPES: dict[str, tuple[str, ...]] = {
     "chat.stopStream": ("chat:write",),
     "assistant.threads.setStatus": ("chat:write",),
     "users.conversations": ("channels:read", "groups:read", "im:read", "mpim:read"),
+    "conversations.info": ("channels:read", "groups:read"),
     "conversations.history": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "conversations.replies": ("channels:history", "groups:history", "im:history", "mpim:history"),
 }

@@ -37,7 +37,7 @@ from bot.slack.interactions import FEEDBACK_ACTION, build_comment_view
 from bot.slack.socket import SocketTimes
 from bot.slack.sockets import SlackSockets
 from core.errors import SettingsError, StorageError
-from core.messages import Event, FeedbackGiven, MessagePosted, Rating
+from core.messages import Event, FeedbackGiven, MessageHeard, MessagePosted, Rating
 
 if TYPE_CHECKING:
     from bot.slack.catching_up import Fate
@@ -196,6 +196,8 @@ class SlackReceiver:
     async def take_missed(self, body: Mapping[str, Any], bot: BotIdentity, oldest: datetime) -> Fate:
         """A message that was read back, as the event that did not come. Nothing before `oldest` is put."""
         event = self._parse(body, bot)
+        if self._sink is not None and isinstance(event, MessageHeard):
+            await self._sink(event)
         if self._sink is None or not isinstance(event, MessagePosted) or event.message.author.is_bot:
             return "not_for_us"
         if event.message.at < oldest:

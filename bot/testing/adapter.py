@@ -12,7 +12,10 @@ from uuid import UUID
 from bot.adapter import (
     AdapterError,
     Capabilities,
+    ChannelFacts,
     Delivery,
+    ForbiddenError,
+    HistoryPage,
     MessageGoneError,
     OnPosted,
     Rendered,
@@ -56,12 +59,14 @@ class InMemoryAdapter:
     ) -> None:
         self.platform = platform
         self.capabilities = capabilities or Capabilities(
-            streams=True, edits=True, deletes=True, thread_history=True, status=True
+            streams=True, edits=True, deletes=True, thread_history=True, status=True, channel_history=True
         )
         self.visible: dict[str, VisibleMessage] = {}
         self.calls: list[str] = []
         self.statuses: list[str] = []
         self.history: list[Message] = []
+        self.channels: dict[str, ChannelFacts] = {}
+        self.said: list[Message] = []
         self.accepted = asyncio.Event()
         self._limit = limit
         self._faults: dict[str, list[Fault]] = {}
@@ -69,7 +74,7 @@ class InMemoryAdapter:
         self._next_id = 0
 
     def fail_next(self, call: str, error: AdapterError, *, accepted: bool = False) -> None:
-        """The next `call` (post, edit, delete, stream, close, find) raises `error`."""
+        """The next `call` (post, edit, delete, stream, close, find, describe, read_history) raises `error`."""
         self._faults.setdefault(call, []).append(Fault(error, accepted))
 
     def texts(self) -> list[str]:
@@ -141,6 +146,27 @@ class InMemoryAdapter:
 
     async def fetch_thread(self, message: Message, limit: int) -> list[Message]:
         return self._call("fetch_thread", lambda: self.history[-limit:])
+
+    async def describe_channel(self, channel: Channel) -> ChannelFacts:
+        def describe() -> ChannelFacts:
+            if channel.id not in self.channels:
+                raise ForbiddenError("no such channel")
+            return self.channels[channel.id]
+
+        return self._call("describe", describe)
+
+    async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
+        """Two messages at a time, of `said`; a cursor is the id of the last one read."""
+
+        def read() -> HistoryPage:
+            said = [m for m in reversed(self.said) if m.thread.channel.id == channel.id]
+            first = next((n for n, m in enumerate(said) if m.id == cursor), -1) + 1
+            ends = next((n for n, m in enumerate(said) if m.id == until), len(said))
+            page = tuple(said[first : min(first + 2, ends)])
+            more = page[-1].id if page and first + 2 < ends else None
+            return HistoryPage(messages=page, newest=said[0].id if said and not cursor else None, cursor=more)
+
+        return self._call("read_history", read)
 
     # --- what happens inside ----------------------------------------------------------------------
 

@@ -9,12 +9,14 @@ from fastapi import APIRouter, HTTPException
 
 from bot.web.adapter import WEB_CHANNEL
 from bot.web.models import Accepted, Failure, SourceFailure, SourceOut
+from core.knowledge.channel_messages import CHANNEL
 from core.knowledge.documents import QuarantinedDocument, SourceStatus
 from core.messages import Audience
 
 MOST_FAILED_SHOWN = 50
 AUDIENCE = Audience(platform=WEB_CHANNEL.platform, workspace=WEB_CHANNEL.workspace, channel=WEB_CHANNEL.id)
-"""Who may use the HTTP interface sees the sources that its answers may come from, and no others."""
+"""Who may use the HTTP interface sees the sources that its answers may come from, and the channels that the settings
+name: how they are read, and nothing of what is said in them."""
 
 
 class ListedSources(Protocol):
@@ -43,19 +45,24 @@ class SourceRoutes:
         return router
 
     async def list_sources(self) -> list[SourceOut]:
-        """Those that the answers over HTTP may come from."""
-        listed = await self._store.sources(readable_by=AUDIENCE)
-        return [await self._describe(source) for source in listed]
+        """Those that the answers over HTTP may come from, and channels."""
+        return [await self._describe(source) for source in await self._listed()]
 
     async def sync(self, source_id: int) -> Accepted:
         """The server that keeps the sources in sync takes it up within seconds; watch `state`."""
-        if source_id not in {source.id for source in await self._store.sources(readable_by=AUDIENCE)}:
+        if source_id not in {source.id for source in await self._listed()}:
             raise HTTPException(404, "There is no such source here.")
         await self._store.request_sync([source_id])
         return Accepted()
 
+    async def _listed(self) -> list[SourceStatus]:
+        readable = {source.id for source in await self._store.sources(readable_by=AUDIENCE)}
+        everything = await self._store.sources()
+        return [source for source in everything if source.id in readable or source.kind == CHANNEL]
+
     async def _describe(self, source: SourceStatus) -> SourceOut:
-        held = await self._store.quarantined(source.id) if source.failed else {}
+        is_hidden = source.kind == CHANNEL
+        held = await self._store.quarantined(source.id) if source.failed and not is_hidden else {}
         failed = [
             SourceFailure(uri=document.uri, reason=document.reason, retry_at=document.retry_at)
             for document in list(held.values())[:MOST_FAILED_SHOWN]

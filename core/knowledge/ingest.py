@@ -14,6 +14,7 @@ from typing import Literal
 import structlog
 
 from core.errors import SourceError, StorageError, ThreadloreError
+from core.knowledge.channel_messages import CHANNEL
 from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy
 from core.knowledge.documents import (
     FailedDocument,
@@ -125,7 +126,7 @@ class Ingestor:
         started = time.monotonic()
         tally = _Tally(on_progress)
         collection_id = await self._store.open_collection(collection, grants)
-        sources = await self._sources(collection_id, locations, kept_by, tally)
+        sources = await self._sources(collection_id, collection, locations, kept_by, tally)
         seen: set[str] = set()
         try:
             for source in sources:
@@ -146,12 +147,18 @@ class Ingestor:
         return report
 
     async def _sources(
-        self, collection_id: int, locations: Sequence[str], kept_by: Keeper | None, tally: _Tally
+        self,
+        collection_id: int,
+        collection: str,
+        locations: Sequence[str],
+        kept_by: Keeper | None,
+        tally: _Tally,
     ) -> list[Source]:
         sources: dict[str, Source] = {}
         for location in locations:
             try:
                 source = self._build(location)
+                require_own_collection(source, collection)
             except SourceError as error:
                 tally.fail(error)
                 if kept_by is None:
@@ -344,6 +351,12 @@ class Ingestor:
         read = {*batch.unchanged, *(draft.document.uri for draft in batch.drafts)}
         if mended := [uri for uri in held if uri in read]:
             await self._store.release(source_id, mended)
+
+
+def require_own_collection(source: Source, collection: str) -> None:
+    """What was said in a channel must not get among documents that others read. Raises SourceError."""
+    if source.kind == CHANNEL and collection != source.uri:
+        raise SourceError(source.uri, "A channel is not ingested by hand: name it in KNOWLEDGE.")
 
 
 def _summary(failed: Sequence[FailedDocument]) -> str | None:

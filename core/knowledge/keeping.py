@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from core.errors import SourceError
+from core.knowledge.channel_messages import parse_channel_location
 from core.knowledge.documents import SourceStatus, SyncReport
 from core.knowledge.ingest import Ingestor, OnProgress
 from core.knowledge.locations import name_location
@@ -38,6 +39,8 @@ class SourceKeeper:
         collection_id = await self._store.open_collection(COLLECTION)
         named: list[str] = []
         for location in self._locations:
+            if parse_channel_location(location) is not None:
+                continue  # core.knowledge.channel_keeping looks after them
             try:
                 uri, kind = name_location(location)
             except SourceError as error:
@@ -74,8 +77,14 @@ class SourceKeeper:
         report = SyncReport()
         for collection in dict.fromkeys(source.collection for source in wanted):
             uris = [source.uri for source in wanted if source.collection == collection]
+            # Should the collection be gone by now, it must not come back as one that everybody reads.
+            channel = parse_channel_location(collection)
             report += await self._ingestor.sync(
-                uris, collection=collection, on_progress=on_progress, kept_by=None
+                uris,
+                collection=collection,
+                grants=() if channel is None else [channel.own_grant],
+                on_progress=on_progress,
+                kept_by=None,
             )
         return report
 

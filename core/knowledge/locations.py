@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from core.errors import SourceError
+from core.knowledge.channel_messages import CHANNEL, parse_channel_location
 from core.knowledge.files import FileSource, FolderSource
 from core.knowledge.sources import Source
 
@@ -21,6 +22,8 @@ DEFAULT_HOME = Path(".threadlore")
 def name_location(location: str, home: Path = DEFAULT_HOME) -> tuple[str, str]:
     """The uri and the kind of the source for a location, whether or not it is there right now: a disk that is
     away for a while is still the same source. Raises SourceError for what cannot be meant."""
+    if parse_channel_location(location) is not None:
+        return location, CHANNEL
     try:
         source = build_source(location, home)
     except SourceError:

@@ -43,8 +43,8 @@ class SourceStore(Protocol):
         """All of them, or those of collections that everyone in the audience may read."""
         ...
 
-    async def due_sources(self) -> list[int]:
-        """The ids of the sources whose time has come."""
+    async def due_sources(self, *, channels: bool = False) -> list[int]:
+        """The ids of the sources whose time has come: of the channels, or of all others."""
         ...
 
     async def request_sync(self, source_ids: Sequence[int]) -> None:

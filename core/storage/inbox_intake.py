@@ -20,6 +20,7 @@ from core.messages import (
     Event,
     MessageDeleted,
     MessageEdited,
+    MessageHeard,
     MessagePosted,
     asker_of,
     channel_of,
@@ -109,7 +110,7 @@ def columns_of(event: Event) -> dict[str, Any]:
     """The row of an event."""
     channel = channel_of(event)
     message_id = None
-    if isinstance(event, MessagePosted | MessageEdited):
+    if isinstance(event, MessagePosted | MessageHeard | MessageEdited):
         message_id = event.message.id
     elif isinstance(event, MessageDeleted):
         message_id = event.message_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.storage import (  # noqa: F401 (registers all tables)
+    channel_tables,
     installation_tables,
     knowledge_tables,
     lease_tables,

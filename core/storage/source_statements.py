@@ -62,7 +62,10 @@ SOURCES = text(f"""
     ORDER BY c.name, s.uri
 """)  # noqa: S608 (a number of our own)
 
-DUE = text("SELECT id FROM sources WHERE next_sync_at <= now() ORDER BY next_sync_at, id")
+DUE = text("""
+    SELECT id FROM sources
+    WHERE next_sync_at <= now() AND (kind = 'channel') = CAST(:channels AS boolean) ORDER BY next_sync_at, id
+""")
 REQUEST_SYNC = text("UPDATE sources SET next_sync_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
 RETRY_NOW = text("""
     UPDATE quarantine SET retry_at = now()

@@ -66,8 +66,8 @@ class PostgresSources:
         )
         return [SourceStatus.model_validate(dict(row._mapping)) for row in rows]
 
-    async def due_sources(self) -> list[int]:
-        return [row.id for row in await self._database.run(sql.DUE)]
+    async def due_sources(self, *, channels: bool = False) -> list[int]:
+        return [row.id for row in await self._database.run(sql.DUE, {"channels": channels})]
 
     async def request_sync(self, source_ids: Sequence[int]) -> None:
         ids = {"ids": list(source_ids)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from core.knowledge.channel_messages import CHANNEL
 from core.knowledge.documents import (
     ChunkDraft,
     Document,
@@ -177,11 +178,13 @@ class InMemorySources:
             if source.collection in readable
         ]
 
-    async def due_sources(self) -> list[int]:
+    async def due_sources(self, *, channels: bool = False) -> list[int]:
         return [
             source.id
             for source in self._sources.values()
-            if source.next_sync_at is not None and source.next_sync_at <= _now()
+            if (source.kind == CHANNEL) == channels
+            and source.next_sync_at is not None
+            and source.next_sync_at <= _now()
         ]
 
     async def request_sync(self, source_ids: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from core.messages import (
     Event,
     MessageDeleted,
     MessageEdited,
+    MessageHeard,
     MessagePosted,
     Thread,
     Turn,
@@ -216,4 +217,6 @@ def author_of(event: Event) -> str | None:
     """Who said or rated; a deletion has no author."""
     if isinstance(event, MessageDeleted):
         return None
-    return event.message.author.id if isinstance(event, MessagePosted | MessageEdited) else event.author.id
+    if isinstance(event, MessagePosted | MessageHeard | MessageEdited):
+        return event.message.author.id
+    return event.author.id

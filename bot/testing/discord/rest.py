@@ -14,14 +14,8 @@ from bot.testing.discord.faults import BODY, answer, error
 from bot.testing.discord.gateway import Gateway
 from bot.testing.discord.limits import RateLimits
 from bot.testing.discord.portal import Portal
-from bot.testing.discord.world import (
-    EPHEMERAL,
-    LOADING,
-    Interaction,
-    Json,
-    World,
-    now_text,
-)
+from bot.testing.discord.servers import add_server_routes
+from bot.testing.discord.world import EPHEMERAL, LOADING, Interaction, Json, World, now_text
 
 CONTENT_LIMIT = 2000
 NONCE_LIMIT = 25
@@ -58,6 +52,7 @@ class RestApi:
         self.commands: list[Json] = []
         self.violations: list[str] = []
         self.forbidden_channels: set[str] = set()
+        self.unreadable_channels: set[str] = set()
         self.typing: list[str] = []
         self.limits = RateLimits()
         self.token_seconds = TOKEN_SECONDS
@@ -76,6 +71,7 @@ class RestApi:
         add("PUT", f"{prefix}/applications/{{application}}/commands", self._put_commands)
         add("GET", f"{prefix}/applications/{{application}}/commands", self._get_commands)
         add("GET", f"{prefix}/channels/{{channel}}", self._get_channel)
+        add_server_routes(router, prefix, self._world)
         add("POST", f"{prefix}/channels/{{channel}}/typing", self._typing)
         messages = f"{prefix}/channels/{{channel}}/messages"
         add("POST", messages, self._create_message)
@@ -207,6 +203,8 @@ class RestApi:
         return None
 
     async def _history(self, request: web.Request) -> web.Response:
+        if self._channel(request) in self.unreadable_channels:
+            raise RefusedError(403, NO_ACCESS, "Missing Access")
         messages = sorted(self._world.messages[self._channel(request)].values(), key=lambda m: int(m["id"]))
         limit = int(request.query.get("limit", 50))
         if not 1 <= limit <= HISTORY_LIMIT:

@@ -79,7 +79,8 @@ class SlackMessage:
         if self.blocks:
             message["blocks"] = self.blocks
         if self.edits:
-            message["edited"] = {"user": self.user, "ts": f"{self.ts[:-1]}{self.edits % 10}"}
+            later = int(self.ts.partition(".")[0]) + self.edits
+            message["edited"] = {"user": self.user, "ts": f"{later}.000000"}
         if with_metadata and self.metadata is not None:
             message["metadata"] = self.metadata
         return message

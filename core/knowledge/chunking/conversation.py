@@ -25,6 +25,8 @@ _SPEAKER = re.compile(
     rf"|(?P<copied>[^\s\[\]:|#>*-][^\[\]:\n]{{0,60}}?)[ \t]+\[{_TIME}\][ \t]*$",
     re.MULTILINE,
 )
+_FORGED = re.compile(rf"^(?={_SPEAKER.pattern}|#)", re.MULTILINE)
+"""A line of a message that would read as another speaker, or as a heading: it becomes a quotation."""
 OVERLAP_SHARE = 0.3
 """The last message of a window begins the next one too, if it takes at most this share of it."""
 
@@ -41,7 +43,8 @@ class Message:
 def render_message(author: str, text: str, when: str = "") -> str:
     """A message of a thread as Markdown, as `parse_messages` finds it again."""
     name = " ".join(author.replace("*", "").split())[:80] or "Somebody"
-    return f"**{name}**{f' · {when}' if when else ':'}\n\n{text.strip()}"
+    said = _FORGED.sub(r"> \g<0>", text.strip())
+    return f"**{name}**{f' · {when}' if when else ':'}\n\n{said}"
 
 
 def parse_messages(text: str) -> list[Message]:

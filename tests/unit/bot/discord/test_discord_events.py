@@ -19,6 +19,7 @@ from bot.discord.events import (
     parse_root,
     root_to_look_up,
 )
+from core.messages import MessageHeard, MessagePosted
 
 BOT, ALICE, BOB = "1100000000000000001", "1200000000000000002", "1200000000000000003"
 GUILD, CHANNEL, QUESTION, ANSWER = (
@@ -91,7 +92,7 @@ def our_answer(**changes: Any) -> dict[str, Any]:
 
 def test_a_mention_begins_a_thread_named_after_its_message() -> None:
     event = parse_message(payload(), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "mention"
     assert event.message.text == "how do I set it up?"
     assert event.message.thread.key == ("discord", GUILD, CHANNEL, "1300000000000000009")
@@ -104,28 +105,30 @@ def test_a_mention_begins_a_thread_named_after_its_message() -> None:
 
 def test_the_nickname_goes_before_the_display_name() -> None:
     event = parse_message(payload(member={"nick": "Al"}), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.author.name == "Al"
 
 
 def test_a_channel_that_nothing_is_known_of_is_private() -> None:
     event = parse_message(payload(), Place(), BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.thread.channel.private
 
 
-def test_what_is_said_in_a_channel_without_naming_us_is_not_for_us() -> None:
-    assert parse_message(payload("lunch?"), PUBLIC, BOT) is None
+def test_what_is_said_in_a_channel_without_naming_us_is_only_heard() -> None:
+    assert isinstance(parse_message(payload("lunch?"), PUBLIC, BOT), MessageHeard)
 
 
 def test_everyone_being_mentioned_does_not_name_us() -> None:
-    assert parse_message(payload("@everyone lunch?", mention_everyone=True), PUBLIC, BOT) is None
+    assert isinstance(
+        parse_message(payload("@everyone lunch?", mention_everyone=True), PUBLIC, BOT), MessageHeard
+    )
 
 
 def test_our_role_names_us_and_leaves_the_text() -> None:
     place = Place(private=False, own_role="77", names={"78": "ops"})
     event = parse_message(payload("<@&77> ask <@&78> too", mention_roles=["77", "78"]), place, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "mention"
     assert event.message.text == "ask @ops too"
 
@@ -134,7 +137,7 @@ def test_a_dm_is_private_and_a_workspace_of_its_own() -> None:
     direct = payload("hello", guild_id=None, channel_id="555", channel_type=1)
     del direct["guild_id"]
     event = parse_message(direct, PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "direct"
     assert event.message.thread.key == ("discord", "dm:555", "555", "555")
     assert event.message.thread.channel.private
@@ -142,7 +145,7 @@ def test_a_dm_is_private_and_a_workspace_of_its_own() -> None:
 
 def test_a_reply_to_our_answer_goes_on_with_its_thread() -> None:
     event = parse_message(reply_to(our_answer()), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "mention"
     assert event.message.thread.id == QUESTION
     assert not event.summoned_midway
@@ -151,14 +154,14 @@ def test_a_reply_to_our_answer_goes_on_with_its_thread() -> None:
 
 def test_a_reply_to_a_post_of_ours_that_refers_to_nothing_is_named_after_that_post() -> None:
     event = parse_message(reply_to(our_answer(type=0, message_reference=None)), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.thread.id == ANSWER
 
 
 def test_a_reply_to_the_answer_to_a_command_goes_on_with_the_command() -> None:
     answered = our_answer(type=20, message_reference=None, interaction_metadata={"id": "42", "type": 2})
     event = parse_message(reply_to(answered), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.thread.id == "42"
     assert parse_reply_reference(event.reply_handle) == ANSWER
 
@@ -167,7 +170,7 @@ def test_a_later_reply_finds_the_command_through_its_answer() -> None:
     reply = reply_to(our_answer())
     assert root_to_look_up(reply, BOT) == QUESTION
     event = parse_message(reply, PUBLIC, BOT, {QUESTION: "42"})
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.thread.id == "42"
     assert parse_reply_reference(event.reply_handle) == QUESTION
 
@@ -185,19 +188,19 @@ def test_nothing_is_looked_up_for_replies_to_others() -> None:
 def test_a_reply_to_somebody_else_that_names_us_comes_in_the_middle() -> None:
     reply = reply_to(payload("what is this?")) | {"mentions": [BOT_USER]}
     event = parse_message(reply, PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.summoned_midway
     assert event.message.thread.id == reply["id"]
 
 
-def test_a_reply_to_a_deleted_message_is_not_for_us() -> None:
-    assert parse_message(reply_to(None), PUBLIC, BOT) is None
+def test_a_reply_to_a_deleted_message_is_only_heard() -> None:
+    assert isinstance(parse_message(reply_to(None), PUBLIC, BOT), MessageHeard)
 
 
 def test_in_a_thread_the_channel_is_the_thread_and_its_parent_is_the_audience() -> None:
     place = Place(private=False, is_thread=True, parent=CHANNEL)
     event = parse_message(payload("and then?", channel_id="666"), place, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "thread"
     assert event.message.thread.key == ("discord", GUILD, "666", "666")
     assert event.message.thread.audience.channel == CHANNEL
@@ -206,7 +209,7 @@ def test_in_a_thread_the_channel_is_the_thread_and_its_parent_is_the_audience() 
 
 def test_a_mention_in_a_thread_comes_in_the_middle() -> None:
     event = parse_message(payload(), Place(private=False, is_thread=True), BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.addressing == "mention"
     assert event.summoned_midway
 
@@ -217,7 +220,7 @@ def test_a_thread_message_without_text_is_nothing() -> None:
 
 def test_a_mention_without_words_is_still_a_question() -> None:
     event = parse_message(payload(f"<@!{BOT}>"), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.text == ""
 
 
@@ -235,7 +238,7 @@ def test_our_own_message_is_no_question() -> None:
 )
 def test_bots_and_webhooks_are_known_for_bots(changes: dict[str, Any]) -> None:
     event = parse_message(payload(**changes), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.author.is_bot
 
 
@@ -243,13 +246,13 @@ def test_markup_of_the_platform_becomes_plain_text() -> None:
     text = f"<@{BOT}> ask <@!{BOB}> in <#88> <a:party:99> at <t:1700000000:R>, see </ask:5> or <@4>"
     people = [BOT_USER, {"id": BOB, "username": "bob", "global_name": "Bob B"}]
     event = parse_message(payload(text, mentions=people), Place(names={"88": "help"}), BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.text == "ask @Bob B in #help :party: at 2023-11-14 22:13 UTC, see /ask or @someone"
 
 
 def test_code_keeps_its_lines_and_indentation() -> None:
     event = parse_message(payload(f"<@{BOT}> why?\n```py\nif x:\n    y()\n```"), PUBLIC, BOT)
-    assert event is not None
+    assert isinstance(event, MessagePosted)
     assert event.message.text == "why?\n```py\nif x:\n    y()\n```"
 
 
@@ -279,11 +282,23 @@ def test_a_link_preview_is_no_edit() -> None:
     )
 
 
-def test_the_text_of_an_edit_that_is_not_for_us_stays_out() -> None:
-    event = parse_edit(payload("secret", edited_timestamp="2026-11-22T10:01:00+00:00"), PUBLIC, BOT)
+def test_an_edit_that_is_not_for_us_says_so() -> None:
+    event = parse_edit(payload("lunch?", edited_timestamp="2026-11-22T10:01:00+00:00"), PUBLIC, BOT)
     assert event is not None
     assert event.addressing is None
-    assert event.message.text == ""
+    assert event.message.edited_at == datetime(2026, 11, 22, 10, 1, tzinfo=UTC)
+
+
+def test_what_is_said_in_a_private_thread_is_confined_to_it() -> None:
+    place = Place(is_thread=True, is_confined=True, parent=CHANNEL)
+    event = parse_message(payload("and then?", channel_id="666"), place, BOT)
+    assert event is not None
+    assert event.message.confined
+
+
+def test_what_bots_say_to_others_is_not_heard() -> None:
+    author = {"id": "5", "username": "build", "discriminator": "0", "avatar": None, "bot": True}
+    assert parse_message(payload("build 7 failed", author=author), PUBLIC, BOT) is None
 
 
 def test_our_own_edits_are_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bot.feedback_emoji import DEFAULT_EMOJI_RATINGS
 from bot.slack.events import BotIdentity, is_echo, parse_payload
 from bot.slack.mrkdwn import markdown_of
-from core.messages import Event, FeedbackGiven, MessageDeleted, MessageEdited, MessagePosted
+from core.messages import Event, FeedbackGiven, MessageDeleted, MessageEdited, MessageHeard, MessagePosted
 
 BOT = BotIdentity(user_id="U0BOT", bot_id="B0BOT")
 
@@ -102,8 +102,7 @@ def test_a_reply_in_a_thread_is_for_us_or_may_be(text: str, addressing: str) -> 
 @pytest.mark.parametrize(
     "event",
     [
-        message(text="lunch?"),
-        message(text="<@U0BOTX> not us"),
+        message(text=""),
         message(subtype="channel_join", text="<@U0BOT> joined"),
         message(subtype="channel_topic"),
         message(subtype="assistant_app_thread", channel="D1", channel_type="im"),
@@ -118,6 +117,13 @@ def test_a_reply_in_a_thread_is_for_us_or_may_be(text: str, addressing: str) -> 
 )
 def test_what_is_not_for_us_is_nothing(event: dict[str, Any]) -> None:
     assert parse(event) is None
+
+
+@pytest.mark.parametrize("text", ["lunch?", "<@U0BOTX> not us"])
+def test_what_is_said_without_naming_us_is_only_heard(text: str) -> None:
+    heard = parse(message(text=text))
+    assert isinstance(heard, MessageHeard)
+    assert heard.message.thread.channel.id == "C1"
 
 
 @pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast", "me_message"])

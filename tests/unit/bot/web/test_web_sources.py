@@ -45,6 +45,23 @@ async def test_a_sync_that_is_asked_for_is_due_at_once() -> None:
         assert (await ground.http.get("/v1/sources")).json()[0]["state"] == "due"
 
 
+async def test_a_channel_is_listed_without_what_is_said_in_it() -> None:
+    async with open_ground() as ground:
+        collection_id = await ground.store.open_collection(
+            "slack:T1/C1", [Grant(platform="slack", workspace="T1", channel="C1")]
+        )
+        source_id = await ground.store.open_source(
+            collection_id, "slack:T1/C1", "channel", kept_by="settings"
+        )
+        held = QuarantinedDocument(uri="https://x.example/p1", reason="broken", retry_at=datetime.now(UTC))
+        await ground.store.quarantine(source_id, [held])
+
+        (shown,) = (await ground.http.get("/v1/sources")).json()
+
+        assert (shown["uri"], shown["kind"], shown["failed"]) == ("slack:T1/C1", "channel", [])
+        assert (await ground.http.post(f"/v1/sources/{source_id}/sync")).status_code == 202
+
+
 async def test_sources_that_answers_here_never_come_from_are_not_there() -> None:
     async with open_ground() as ground:
         hidden = await add_source(ground, "/srv/legal", Grant(platform="slack", workspace="T1", channel="C1"))
