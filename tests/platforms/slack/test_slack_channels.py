@@ -88,6 +88,7 @@ async def test_the_strictest_limits_only_make_it_slower_and_a_new_process_goes_o
 async def test_what_is_said_changed_and_deleted_is_followed(
     slack: SlackServer, adapter: SlackAdapter, ground: ChannelGround
 ) -> None:
+    slack.channel(CHANNEL)
     upkeep = await ground.upkeep(adapter)
     await ground.until_whole(upkeep)
     root = await slack.post_message("UADA", CHANNEL, "Parking is on level four.")
