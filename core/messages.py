@@ -256,6 +256,8 @@ class Passage(Frozen):
     `dense_rank` and `lexical_rank` say where each leg of the search placed it (None: not found by it);
     `similarity` is the cosine similarity to the query, -1 to 1; `coverage`, 0 to 1, is how much of the query's
     words, weighed by their rarity, it holds. None: not known.
+
+    `author` is whom its document names as its author, `source_id` where the document comes from; None: not known.
     """
 
     chunk_id: int
@@ -271,6 +273,8 @@ class Passage(Frozen):
     dense_rank: int | None = None
     lexical_rank: int | None = None
     extent: Extent | None = None
+    author: str | None = None
+    source_id: int | None = None
 
 
 class Citation(Frozen):

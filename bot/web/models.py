@@ -51,11 +51,15 @@ class PassageOut(_Model):
     rank: int
     score: float
     similarity: float | None = Field(description="Cosine similarity to the question, -1 to 1.")
+    coverage: float | None = Field(
+        description="How much of the question's words, weighed by their rarity, it holds, 0 to 1."
+    )
     dense_rank: int | None = Field(description="The place by meaning; null: not found that way.")
     lexical_rank: int | None = Field(description="The place by words; null: not found that way.")
     document_id: int
     title: str
     uri: str
+    author: str | None = Field(default=None, description="Whom its document names as its author.")
     heading_path: list[str]
     text: str
 

@@ -35,11 +35,13 @@ def render_passage(passage: Passage) -> PassageOut:
         rank=passage.rank,
         score=passage.score,
         similarity=passage.similarity,
+        coverage=passage.coverage,
         dense_rank=passage.dense_rank,
         lexical_rank=passage.lexical_rank,
         document_id=passage.document_id,
         title=passage.title,
         uri=passage.uri,
+        author=passage.author,
         heading_path=list(passage.heading_path),
         text=passage.text,
     )

@@ -25,8 +25,10 @@ async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
                 "document_id": passage.document_id,
                 "title": passage.title,
                 "uri": passage.uri,
+                "author": passage.author,
                 "score": passage.score,
                 "similarity": passage.similarity,
+                "coverage": passage.coverage,
                 "dense_rank": passage.dense_rank,
                 "lexical_rank": passage.lexical_rank,
             }

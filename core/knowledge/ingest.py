@@ -173,7 +173,7 @@ class Ingestor:
         """As chosen now, else as chosen before, else this ingestor's own."""
         if choice is not None:
             await self._store.record_chunking(source_id, None if choice == "default" else choice)
-        kept = next((s.chunking for s in await self._store.sources() if s.id == source_id), None)
+        kept = await self._store.chunking_of(source_id)
         if kept is None:
             return self._chunking
         return self._chunking.model_copy(update={"strategy": ChunkingStrategy(kept)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from core.knowledge.search_policy import AUTHOR_CHUNKS, SOURCE_CHUNKS
 from core.messages import Passage
 
 MOST_CHARACTERS = 2400
@@ -25,6 +27,36 @@ def drop_repeats(passages: Sequence[Passage]) -> list[Passage]:
             seen.add(place)
             kept.append(passage)
     return _ranked(kept)
+
+
+def put_surplus_last(
+    passages: Sequence[Passage], *, author_chunks: int = AUTHOR_CHUNKS, source_chunks: int = SOURCE_CHUNKS
+) -> list[Passage]:
+    """No author and no source takes up all the places while others have something to say: the best few of each come
+    first, then what more there is of a source, then what more there is of an author, each as they were ordered.
+    Ranks count on from 1.
+
+    What nobody is named for is capped by its source alone. What is surplus of an author does not count for the
+    source, so that an author cannot use up the share of a source that others write in too.
+    """
+    by_author: Counter[str] = Counter()
+    by_source: Counter[int] = Counter()
+    first: list[Passage] = []
+    more_of_source: list[Passage] = []
+    more_of_author: list[Passage] = []
+    for passage in passages:
+        if passage.author is not None:
+            by_author[passage.author.lower()] += 1
+            if by_author[passage.author.lower()] > author_chunks:
+                more_of_author.append(passage)
+                continue
+        if passage.source_id is not None:
+            by_source[passage.source_id] += 1
+            if by_source[passage.source_id] > source_chunks:
+                more_of_source.append(passage)
+                continue
+        first.append(passage)
+    return _ranked([*first, *more_of_source, *more_of_author])
 
 
 def merge_neighbours(passages: Sequence[Passage]) -> list[Passage]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from core.errors import ModelError, SearchImpairedError
-from core.knowledge.passages import drop_repeats, merge_neighbours
+from core.knowledge.passages import drop_repeats, merge_neighbours, put_surplus_last
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.messages import Audience, Passage
 from core.ports import Embedder, KnowledgeStore
@@ -52,7 +52,7 @@ class Knowledge:
             return await self._search(query, audience, limit, collections, or_by_words)
         found = await self._search(query, audience, max(limit, PASSAGES_READ), collections, or_by_words)
         ranked = await rerank(self.reranker, query, found)
-        return ranked[:limit]
+        return put_surplus_last(ranked)[:limit]
 
     async def _search(
         self,

@@ -17,6 +17,12 @@ TYPICAL_WORDS = 75
 on the others."""
 
 
+AUTHOR_CHUNKS = 2
+"""How many chunks of one author are put before those of others."""
+SOURCE_CHUNKS = 6
+"""How many chunks of one source are put before those of others: fewer than an answer is written from."""
+
+
 def share_of_word(often: int, words: int) -> float:
     """How much a chunk holds of a word that occurs in it `often` times among `words`: BM25's saturation, 0 to 1.
 
@@ -45,17 +51,19 @@ class SearchPolicy(Frozen):
     lexical_rows: int = Field(default=10_000, ge=1)
     lexical_words: int = Field(default=24, ge=1)
     exact_rows: int = Field(default=25_000, ge=0)
+    author_chunks: int = Field(default=AUTHOR_CHUNKS, ge=1)
+    source_chunks: int = Field(default=SOURCE_CHUNKS, ge=1)
 
     def score(self, similarity: float | None, coverage: float | None) -> float:
         """None: no vector of the question's model; none of the question's words (or none that was looked at)."""
         return self.dense_weight * (similarity or 0.0) + self.lexical_weight * (coverage or 0.0)
 
     def fuse(
-        self, similarities: Mapping[int, float], coverages: Mapping[int, float], limit: int
+        self, similarities: Mapping[int, float], coverages: Mapping[int, float]
     ) -> list[tuple[int, float]]:
         """Chunk ids with scores, best first, from the figures by chunk id; ties go to the older chunk."""
         scores = {
             chunk_id: self.score(similarities.get(chunk_id), coverages.get(chunk_id))
             for chunk_id in similarities.keys() | coverages.keys()
         }
-        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))

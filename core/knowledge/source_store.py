@@ -34,6 +34,10 @@ class SourceStore(Protocol):
         """Note how the source's documents are sliced; None: as the settings say."""
         ...
 
+    async def chunking_of(self, source_id: int) -> str | None:
+        """How the source's documents are sliced, as it was noted."""
+        ...
+
     async def retire_sources(self, collection_id: int, named: Collection[str]) -> list[str]:
         """Remove what the settings keep and is not among the uris `named` any more, with its documents;
         what others keep is only no longer scheduled. The uris removed."""

@@ -140,7 +140,7 @@ class PostgresKnowledgeStore(PostgresSources):
         }
         if vector is None:
             rows = await self._database.run(self._by_words, parameters)
-            return [_passage(rank, row) for rank, row in enumerate(rows, start=1)]
+            return [_passage(row) for row in rows]
         model = await self._known_model(embedder)
         if model is None:
             await self._refuse_other_models(embedder)
@@ -151,7 +151,7 @@ class PostgresKnowledgeStore(PostgresSources):
         )
         if not any(row.dense_rank for row in rows):
             await self._refuse_other_models(embedder)
-        return [_passage(rank, row) for rank, row in enumerate(rows, start=1)]
+        return [_passage(row) for row in rows]
 
     def _statement(self, model: EmbeddingModel) -> TextualSelect:
         if model.id not in self._statements:
@@ -174,7 +174,7 @@ class PostgresKnowledgeStore(PostgresSources):
             )
 
 
-def _passage(rank: int, row: Row[Any]) -> Passage:
+def _passage(row: Row[Any]) -> Passage:
     found = dict(row._mapping)
     extent = Extent(
         first=found.pop("first"),
@@ -183,7 +183,7 @@ def _passage(rank: int, row: Row[Any]) -> Passage:
         end=found.pop("end_offset"),
         repeated=found.pop("repeated"),
     )
-    return Passage(rank=rank, extent=extent, **found)
+    return Passage(extent=extent, **found)
 
 
 def _chunk_rows(collection_id: int, ids: dict[str, int], batch: Sequence[NewDocument]) -> dict[str, Any]:

@@ -124,19 +124,32 @@ found AS MATERIALIZED (
     FROM lexical
 )"""
 
+# As core.knowledge.passages.put_surplus_last says.
 _FUSED = """
-fused AS MATERIALIZED (
-    SELECT *, {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score
-    FROM found ORDER BY score DESC, chunk_id LIMIT :limit
+judged AS MATERIALIZED (
+    SELECT f.*, c.document_id, o.source_id, o.author, o.uri,
+           {dense_weight} * coalesce(similarity, 0) + {lexical_weight} * coalesce(coverage, 0) AS score
+    FROM found f JOIN chunks c ON c.id = f.chunk_id JOIN documents o ON o.id = c.document_id
+), by_author AS (
+    SELECT *, author IS NOT NULL AND row_number() OVER
+                  (PARTITION BY lower(author) ORDER BY score DESC, chunk_id) > {author_chunks} AS surplus
+    FROM judged
+), by_source AS (
+    SELECT *, row_number() OVER
+                  (PARTITION BY source_id, surplus ORDER BY score DESC, chunk_id) > {source_chunks} AS crowded
+    FROM by_author
+), fused AS MATERIALIZED (
+    SELECT *, row_number() OVER (ORDER BY surplus, crowded AND NOT surplus, score DESC, chunk_id) AS rank
+    FROM by_source ORDER BY rank LIMIT :limit
 )
-SELECT f.chunk_id, c.document_id, c.title, o.uri, c.heading_path, coalesce(whole.text, c.text) AS text,
+SELECT f.rank, f.chunk_id, f.document_id, c.title, f.uri, f.source_id, f.author, c.heading_path,
+       coalesce(whole.text, c.text) AS text,
        f.score::float8 AS score, f.similarity, f.coverage, f.dense_rank, f.lexical_rank,
        coalesce(whole.lowest, c.position) AS first, coalesce(whole.highest, c.position) AS last,
        coalesce(whole.start_offset, c.start_offset) AS start_offset,
        coalesce(whole.end_offset, c.end_offset) AS end_offset, coalesce(whole.repeated, c.repeated) AS repeated
 FROM fused f
 JOIN chunks c ON c.id = f.chunk_id
-JOIN documents o ON o.id = c.document_id
 LEFT JOIN LATERAL (
     SELECT min(lowest) AS lowest, max(highest) AS highest, min(start_offset) AS start_offset,
            max(end_offset) AS end_offset, max(repeated) FILTER (WHERE position = lowest) AS repeated,
@@ -150,7 +163,7 @@ LEFT JOIN LATERAL (
           FROM chunks s
           WHERE c.parent IS NOT NULL AND s.document_id = c.document_id AND s.parent = c.parent) siblings
 ) whole ON true
-ORDER BY f.score DESC, f.chunk_id"""
+ORDER BY f.rank"""
 
 
 def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:

@@ -28,6 +28,7 @@ DOCUMENTS_OF_SOURCE = text("""
     WHERE s.collection_id = :collection_id AND s.uri = :uri
 """)
 DROP_SOURCE = text("DELETE FROM sources WHERE collection_id = :collection_id AND uri = :uri")
+CHUNKING = text("SELECT chunking FROM sources WHERE id = :source_id")
 RECORD_CHUNKING = text("UPDATE sources SET chunking = :chunking WHERE id = :source_id")
 NOT_NAMED = text("""
     SELECT uri FROM sources

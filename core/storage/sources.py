@@ -51,6 +51,10 @@ class PostgresSources:
     async def record_chunking(self, source_id: int, chunking: str | None) -> None:
         await self._database.run(sql.RECORD_CHUNKING, {"source_id": source_id, "chunking": chunking})
 
+    async def chunking_of(self, source_id: int) -> str | None:
+        rows = await self._database.run(sql.CHUNKING, {"source_id": source_id})
+        return rows[0].chunking if rows else None
+
     async def retire_sources(self, collection_id: int, named: Collection[str]) -> list[str]:
         kept = {"collection_id": collection_id, "named": sorted(named)}
         gone = [row.uri for row in await self._database.run(sql.NOT_NAMED, kept)]

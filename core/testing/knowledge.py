@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import embedding_text
 from core.knowledge.documents import ChunkDraft, Document, StoredDocument
+from core.knowledge.passages import put_surplus_last
 from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Extent, Passage
 from core.testing.sources import InMemorySources, KeptDocument, StoredChunk
@@ -97,21 +98,27 @@ class InMemoryKnowledgeStore(InMemorySources):
         fused = self._policy.fuse(
             {id: similarities[id] for id in dense.keys() | lexical.keys() if id in similarities},
             {id: coverages[id] for id in lexical},
-            limit,
         )
-        return [
+        found = [
             _read_whole(*readable[chunk_id]).model_copy(
                 update={
-                    "rank": rank,
                     "score": score,
                     "similarity": similarities.get(chunk_id),
                     "coverage": coverages[chunk_id] if chunk_id in lexical else None,
                     "dense_rank": dense.get(chunk_id),
                     "lexical_rank": lexical.get(chunk_id),
+                    "source_id": self._source_of(readable[chunk_id][0]),
                 }
             )
-            for rank, (chunk_id, score) in enumerate(fused, start=1)
+            for chunk_id, score in fused
         ]
+        policy = self._policy
+        return put_surplus_last(
+            found, author_chunks=policy.author_chunks, source_chunks=policy.source_chunks
+        )[:limit]
+
+    def _source_of(self, document: KeptDocument) -> int:
+        return next(id for id, source in self._sources.items() if document in source.documents.values())
 
     def _check_model(self, embedder: str, dimensions: int) -> None:
         stored = {
@@ -169,6 +176,7 @@ def _read_whole(document: KeptDocument, chunk: StoredChunk) -> Passage:
         document_id=document.id,
         title=document.document.title,
         uri=document.document.uri,
+        author=document.document.author,
         heading_path=chunk.draft.heading_path,
         text="".join([first.text[: first.repeated], *texts, last.text[last.repeated :]]),
         rank=1,

@@ -153,6 +153,10 @@ class InMemorySources:
     async def record_chunking(self, source_id: int, chunking: str | None) -> None:
         self._sources[source_id].chunking = chunking
 
+    async def chunking_of(self, source_id: int) -> str | None:
+        source = self._sources.get(source_id)
+        return source.chunking if source else None
+
     async def retire_sources(self, collection_id: int, named: Collection[str]) -> list[str]:
         unnamed = [source for source in self._of(collection_id) if source.uri not in named]
         for source in unnamed:

@@ -45,10 +45,12 @@ class Shelf:
         collection_id = await self.store.open_collection(collection, grants)
         return await self.store.open_source(collection_id, uri, "folder")
 
-    async def put(self, source_id: int, **texts: str) -> None:
+    async def put(self, source_id: int, *, author: str | None = None, **texts: str) -> None:
         documents = []
         for uri, text in texts.items():
-            document = Document(uri=uri, title=uri.title(), text=text, content_hash=f"hash of {text}")
+            document = Document(
+                uri=uri, title=uri.title(), text=text, content_hash=f"hash of {text}", author=author
+            )
             chunks = chunk_text(text, title=document.title)
             vectors = await self.embedder.embed_documents(
                 [embedding_text(document.title, chunk) for chunk in chunks]
@@ -535,6 +537,7 @@ async def test_a_source_keeps_how_it_is_sliced(shelf: Shelf) -> None:
     await shelf.open_source()
 
     assert [status.chunking for status in await shelf.store.sources()] == ["code"]
+    assert await shelf.store.chunking_of(source_id) == "code"
 
 
 async def test_a_passage_knows_where_it_stands(shelf: Shelf) -> None:

@@ -172,20 +172,22 @@ function renderRetrieved(passages, citations) {
         cited.has(`${passage.title}\n${passage.uri}`) ? element("span", { class: "used" }, "source cited") : null),
       renderScores(passage),
       element("details", { class: "passage-text" }, element("summary", {}, excerpt(passage.text)), element("p", {}, passage.text)),
-      renderAddress(passage.uri));
+      renderAddress(passage.uri),
+      passage.author ? element("p", { class: "explain" }, `by ${passage.author}`) : null);
   });
   return element("details", { class: "retrieved" },
     element("summary", {}, `What was retrieved (${passages.length})`),
-    element("p", { class: "explain" }, "Each passage is looked for by meaning and by words; both places make the score."),
+    element("p", { class: "explain" }, "Each passage is looked for by meaning and by words; similarity and coverage of the question's words add up to the score. No author and no source takes all places: what is too much of one stands further down."),
     element("ol", {}, ...rows));
 }
 
 function renderScores(passage) {
   const place = (rank) => (rank === null ? "not found" : `no. ${rank}`);
-  const similarity = passage.similarity === null ? null : element("span", { class: "fact" }, "similarity ",
-    element("meter", { min: "0", max: "1", value: String(Math.max(0, passage.similarity)) }), element("b", {}, passage.similarity.toFixed(2)));
+  const figure = (name, value) => value === null ? null : element("span", { class: "fact" }, `${name} `,
+    element("meter", { min: "0", max: "1", value: String(Math.max(0, value)) }), element("b", {}, value.toFixed(2)));
   return element("p", { class: "scores" },
-    element("span", { class: "fact" }, "score ", element("b", {}, passage.score.toPrecision(3))), similarity,
+    element("span", { class: "fact" }, "score ", element("b", {}, passage.score.toPrecision(3))),
+    figure("similarity", passage.similarity), figure("coverage", passage.coverage),
     element("span", { class: "fact" }, "by meaning ", element("b", {}, place(passage.dense_rank))),
     element("span", { class: "fact" }, "by words ", element("b", {}, place(passage.lexical_rank))));
 }

@@ -62,6 +62,7 @@ async def test_passages_come_with_scores_when_asked_for() -> None:
         assert passage["rank"] == 1
         assert passage["score"] == pytest.approx(0.03)
         assert (passage["similarity"], passage["dense_rank"], passage["lexical_rank"]) == (0.8, 1, 2)
+        assert (passage["coverage"], passage["author"]) == (0.6, "Ada")
         assert passage["heading_path"] == ["Start", "Server"]
 
 

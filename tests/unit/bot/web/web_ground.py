@@ -55,6 +55,8 @@ PASSAGE = Passage(
     rank=1,
     score=0.03,
     similarity=0.8,
+    coverage=0.6,
+    author="Ada",
     dense_rank=1,
     lexical_rank=2,
 )
