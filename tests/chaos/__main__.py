@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.chaos.outcome import Outcome, Results
+from tests.chaos.outcome import RESULTS, Outcome, Results
 from tests.chaos.page import PAGE, render_page
 from tests.chaos.suite import SCENARIOS, Scenario, recount, run_once, world_for
 from tests.chaos.world import World
@@ -68,6 +70,16 @@ async def run_group(left: Runs, results: Results, *, brief: bool) -> bool:
     return held
 
 
+def keep_logs(world: World, outcome: Outcome) -> Path:
+    """Copy what the replicas said, for whoever looks for the cause; the folder."""
+    folder = RESULTS / "logs" / f"{outcome.scenario}-{outcome.seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for log in world.installation.folder.glob("serve-*.log"):
+        shutil.copy(log, folder)
+    return folder
+
+
 async def _run_in(world: World, left: Runs, results: Results, *, brief: bool) -> bool:
     """One after the other until one has a problem that may have harmed the world; then count all again."""
     revision, done, held = find_revision(), list[tuple[Outcome, int]](), True
@@ -78,6 +90,8 @@ async def _run_in(world: World, left: Runs, results: Results, *, brief: bool) ->
         done.append((outcome, begun))
         results.keep(outcome)
         say(outcome.in_words())
+        if not outcome.holds:
+            say(f"the replicas' logs are in {keep_logs(world, outcome)}")
         if outcome.problems:
             break
     ends = [begun for _, begun in done[1:]] + [len(world.crowds)]
