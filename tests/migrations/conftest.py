@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
 from core.storage.database import Database
+from tests.processes.starting import start_threadlore
 
-MIGRATE = """
-import asyncio, sys
-from core.storage.database import Database
-asyncio.run(Database(sys.argv[1]).migrate())
-"""
+
+async def migrate_at_once(url: str, folder: Path) -> list[int | None]:
+    """How five `threadlore migrate` ended that began together."""
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": url, "THREADLORE_HOME": str(folder)}
+    processes = await asyncio.gather(
+        *(start_threadlore(("migrate",), environment=environment, folder=folder) for _ in range(5))
+    )
+    await asyncio.gather(*(process.communicate() for process in processes))
+    return [process.returncode for process in processes]
 
 
 @pytest.fixture

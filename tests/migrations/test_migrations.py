@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
+from pathlib import Path
 
 from sqlalchemy import text
 
@@ -11,7 +10,7 @@ from core.storage.database import Database
 from core.storage.migrating import find_head
 from core.storage.schema import metadata
 from migrations.check import check, find_differences
-from tests.migrations.conftest import MIGRATE, version_of
+from tests.migrations.conftest import migrate_at_once, version_of
 
 
 async def test_migrations_make_exactly_what_the_models_describe(empty_database: str) -> None:
@@ -38,11 +37,8 @@ async def test_tables_of_others_are_left_alone(empty_database: str) -> None:
     assert await check(empty_database) == ""
 
 
-async def test_five_processes_migrate_at_once(empty_database: str) -> None:
-    processes = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, empty_database) for _ in range(5)
-    ]
-    assert [await process.wait() for process in processes] == [0] * 5
+async def test_five_processes_migrate_at_once(empty_database: str, tmp_path: Path) -> None:
+    assert await migrate_at_once(empty_database, tmp_path) == [0] * 5
     assert await version_of(empty_database) == find_head()
 
 

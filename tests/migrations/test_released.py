@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
@@ -16,7 +15,7 @@ from core.storage.migrating import find_head, migrations_folder, upgrade_schema
 from core.testing.making import make_posted
 from migrations.check import find_differences
 from migrations.lint import find_risks, lint_new_migrations
-from tests.migrations.conftest import MIGRATE, version_of
+from tests.migrations.conftest import migrate_at_once, version_of
 
 RELEASED = Path(__file__).parent / "released"
 BEFORE_INDEXES, BUILDS_INDEXES = "0011_fair_queue", "0012_fair_queue_indexes"
@@ -69,16 +68,15 @@ async def test_every_release_upgrades_with_its_rows(empty_database: str, version
 
 @pytest.mark.long
 @pytest.mark.parametrize("begun", ["0002_knowledge", "0004_lexical_weights"])
-async def test_five_processes_meet_a_database_that_is_halfway(empty_database: str, begun: str) -> None:
+async def test_five_processes_meet_a_database_that_is_halfway(
+    empty_database: str, begun: str, tmp_path: Path
+) -> None:
     database = Database(empty_database)
     await database.require_pgvector()
     async with database.workers.connect() as connection:
         await connection.run_sync(upgrade_schema, begun)
     await database.aclose()
-    processes = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, empty_database) for _ in range(5)
-    ]
-    assert [await process.wait() for process in processes] == [0] * 5
+    assert await migrate_at_once(empty_database, tmp_path) == [0] * 5
     assert await version_of(empty_database) == find_head()
 
 

@@ -17,7 +17,7 @@ from tests.unit.bot.ground import Ground
 
 TURNS = 50
 THREADS = 25
-SLACK_WANTS_SECONDS = 0.08
+SLACK_WANTS_SECONDS = 0.05
 PATIENCE_SECONDS = 1.0
 
 
