@@ -163,8 +163,12 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
 
 
 @asynccontextmanager
-async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Library]:
-    """The stores, the embedder, search and ingestion."""
+async def open_library(
+    settings: CoreSettings | None = None,
+    on_change: Callable[[str, bool], None] = lambda embedder, left_alone: None,
+) -> AsyncIterator[Library]:
+    """The stores, the embedder, search and ingestion. `on_change` is told when the embedder is left alone because
+    it keeps failing, and when it is back. Raises SettingsError, StorageError, ModelPermanentError."""
     from core.knowledge.channel_keeping import ChannelKeeper
     from core.knowledge.channels import build_channel_source
     from core.knowledge.chunking import ChunkingPolicy
@@ -174,7 +178,7 @@ async def open_library(settings: CoreSettings | None = None) -> AsyncIterator[Li
     from core.knowledge.search import Knowledge
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
-        embedder = await _open_embedder(stores.settings, stack)
+        embedder = await _open_embedder(stores.settings, stack, on_change)
         known, store = stores.settings, stores.knowledge_store
         policy = ChunkingPolicy(strategy=known.chunking)
         said, home = stores.channel_messages, known.threadlore_home
@@ -202,17 +206,15 @@ def build_reranker(settings: CoreSettings, stack: AsyncExitStack) -> Reranker | 
     return open_reranker(settings, stack)
 
 
-async def _open_embedder(settings: CoreSettings, stack: AsyncExitStack) -> Embedder:
+async def _open_embedder(
+    settings: CoreSettings, stack: AsyncExitStack, on_change: Callable[[str, bool], None]
+) -> Embedder:
     if settings.embedding_model is not None:
-        from core.providers.breaker import CircuitBreaker
-        from core.providers.guarded import GuardedEmbedder
-        from core.providers.hosted import build_embedder
+        from core.providers.line_up import build_guarded_embedder
 
-        hosted = build_embedder(settings.embedding_model)
-        stack.push_async_callback(hosted.aclose)
+        hosted = build_guarded_embedder(settings.embedding_model, on_change, seconds=SECONDS_FOR_A_VECTOR)
         await hosted.open()
-        breaker = CircuitBreaker(settings.embedding_model)
-        return GuardedEmbedder(hosted, breaker, seconds=SECONDS_FOR_A_VECTOR)
+        return hosted
     from core.providers.local_embedder import LocalEmbedder
 
     local = LocalEmbedder(settings.threadlore_home / "models")
@@ -368,7 +370,7 @@ async def open_application(
     tracer = build_tracer(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracer.aclose, 5.0)
-        library = await stack.enter_async_context(open_library(settings))
+        library = await stack.enter_async_context(open_library(settings, metrics.note_model))
         stores, off = library.stores, dict[str, str]()
         refusals = Refusals(metrics)
         if adapters is None:

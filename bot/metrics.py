@@ -71,6 +71,12 @@ class Metrics:
 
     def _count_platforms(self, registry: CollectorRegistry) -> None:
         """What is between a platform and us: silence, and refusals."""
+        self.standing_by = Gauge(
+            "threadlore_standing_by",
+            "1 while another process listens to a platform that tells one alone",
+            ("platform",),
+            registry=registry,
+        )
         self.gaps = Counter(
             "threadlore_gaps_total", "Times that a platform was not heard", ("platform",), registry=registry
         )

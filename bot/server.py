@@ -64,6 +64,15 @@ class SaysWhyDeaf(Protocol):
 
 
 @runtime_checkable
+class StandsBy(Protocol):
+    """An adapter of a platform that tells its events to one process at a time."""
+
+    def standing_by(self) -> str:
+        """A sentence for the operator while another process is told; "" otherwise."""
+        ...
+
+
+@runtime_checkable
 class MayBeLeftAlone(Protocol):
     """A model that is not asked while it keeps failing."""
 
@@ -252,10 +261,11 @@ class Server:
                     detail = "The platform refuses our token: nothing is sent for a while."
                     checks.append(CheckOut(name=f"{name} sending", ok=False, detail=detail))
             checks += self._check_worker()
-            # Questions are answered all the same, by the next model or by quoting: a detail, no failure.
+            # Questions are answered all the same, by the next model, by quoting, or by a search for words: a
+            # detail, no failure.
             checks += [
                 CheckOut(name=model.name, ok=True, detail="This model keeps failing and is left alone.")
-                for model in self._app.models
+                for model in (*self._app.models, self._app.library.embedder)
                 if isinstance(model, MayBeLeftAlone) and model.is_left_alone
             ]
         return Readiness(ready=all(check.ok for check in checks), checks=checks)
@@ -276,7 +286,9 @@ class Server:
 
 def _check_receiving(name: str, adapter: Adapter) -> CheckOut:
     if adapter.is_receiving():
-        return CheckOut(name=name, ok=True)
+        return CheckOut(
+            name=name, ok=True, detail=adapter.standing_by() if isinstance(adapter, StandsBy) else ""
+        )
     why = adapter.why_deaf() if isinstance(adapter, SaysWhyDeaf) else ""
     return CheckOut(name=name, ok=False, detail=why or "No events reach us from this platform right now.")
 

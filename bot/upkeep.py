@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from core.errors import StorageError
+from core.errors import ModelTransientError, StorageError
 from core.knowledge.keeping import SourceKeeper
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class KnowledgeUpkeep:
             try:
                 await self._round()
             except Exception as error:
-                if isinstance(error, StorageError):
+                if isinstance(error, StorageError | ModelTransientError):
                     log.warning("knowledge_not_synced", error=type(error).__name__)
                 else:
                     log.exception("knowledge_not_synced")

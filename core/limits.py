@@ -5,6 +5,7 @@ The stores behind it are ports: the real ones are in core/storage, their doubles
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -43,7 +44,8 @@ class Budget(Protocol):
 
 
 class QuestionCount(Frozen):
-    """How many questions a person has asked in this minute and on this UTC day, the last one included."""
+    """How many questions a person has asked in the last one's minute and on this UTC day, the last one included.
+    0 in a minute that is not counted any more."""
 
     in_minute: int
     in_day: int
@@ -53,9 +55,10 @@ class QuestionCounter(Protocol):
     """Counts questions by person, for all processes together."""
 
     async def count(
-        self, platform: str, workspace: str, person: str, *, per_minute: int | None
+        self, platform: str, workspace: str, person: str, *, asked_at: datetime, per_minute: int | None
     ) -> QuestionCount:
-        """Count one more. What exceeds `per_minute` does not count for the day."""
+        """Count one more, in the minute in which it was asked: what waited for us was not asked in haste. One
+        of an earlier minute than the last counts for the day alone; what exceeds `per_minute` does not."""
         ...
 
 
@@ -85,7 +88,11 @@ class QuestionLimits:
             return None
         channel = message.thread.channel
         count = await self._counter.count(
-            channel.platform, channel.workspace, message.author.id, per_minute=self._per_minute
+            channel.platform,
+            channel.workspace,
+            message.author.id,
+            asked_at=message.at,
+            per_minute=self._per_minute,
         )
         return judge(count, per_minute=self._per_minute, per_day=self._per_day)
 

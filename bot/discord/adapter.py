@@ -77,6 +77,7 @@ class DiscordAdapter:
             token=self._token,
             ratings=parse_emoji_ratings(settings.feedback_emoji),
         )
+        metrics.standing_by.labels(PLATFORM).set_function(lambda: bool(self.standing_by()))
         self._is_open = False
 
     @property
@@ -119,6 +120,10 @@ class DiscordAdapter:
     def why_deaf(self) -> str:
         """A sentence for the operator; "" when events reach us."""
         return self._listening.why_deaf()
+
+    def standing_by(self) -> str:
+        """A sentence for the operator while another process listens; "" while this one does."""
+        return self._listening.standing_by()
 
     async def aclose(self) -> None:
         await self._listening.aclose(DRAIN_SECONDS)

@@ -107,6 +107,13 @@ class Listening:
         """The reason of the first shard that has one; "" when all hear, or nothing is known."""
         return next((shard.reason for shard in self._shards if shard.reason), "")
 
+    def standing_by(self) -> str:
+        """A sentence for the operator while other processes own shards; "" while this one owns all."""
+        waiting = sum(shard.state == "standby" for shard in self._shards)
+        if not waiting:
+            return ""
+        return f"Standing by for {waiting} of {len(self._shards)} shards: another process listens."
+
     async def aclose(self, drain_seconds: float) -> None:
         for interactor in self._interactors:
             await interactor.settle(drain_seconds)

@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
+import structlog
+
 from core.errors import ModelError, ModelPermanentError, ModelTransientError
 from core.ports import ChatModel, Embedder, ModelDelta, ModelRequest
 from core.providers.breaker import CircuitBreaker
+
+log = structlog.get_logger(__name__)
 
 
 class ModelLeftAloneError(ModelPermanentError):
@@ -83,6 +87,19 @@ class GuardedEmbedder:
     @property
     def max_tokens(self) -> int:
         return self._embedder.max_tokens
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it has failed so often that only a probe goes out now and then."""
+        return self._breaker.is_open
+
+    async def open(self) -> None:
+        """Try it once. One that is down is no reason not to begin: words are searched until it is back, and
+        documents wait. Raises ModelPermanentError when waiting will not help, as with a wrong key."""
+        try:
+            await self.embed_query("Is anybody there?")
+        except (ModelTransientError, SilentModelError) as error:
+            log.warning("embedder_not_reached", embedder=self.name, error=str(error))
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
         return await self._embedder.embed_documents(texts)

@@ -191,9 +191,9 @@ class HostedEmbedder:
 
     @property
     def dimensions(self) -> int:
-        """Known once `open` has asked the provider."""
+        """Known from the first vector on."""
         if self._dimensions is None:
-            raise RuntimeError("open() the embedder first")
+            raise RuntimeError("the embedder has given no vector yet")
         return self._dimensions
 
     @property
@@ -203,16 +203,18 @@ class HostedEmbedder:
     async def open(self) -> None:
         """Learn the dimension by one call. Raises ModelError when the provider does not answer it."""
         if self._dimensions is None:
-            self._dimensions = len(await self.embed_query("dimension"))
+            await self.embed_query("dimension")
 
     async def aclose(self) -> None:
         """Nothing to let go of: LangChain shares its connections."""
 
     async def embed_query(self, text: str) -> Sequence[float]:
         try:
-            return _scale(await self._model.aembed_query(self._cut(text)))
+            vector = _scale(await self._model.aembed_query(self._cut(text)))
         except Exception as error:
             raise explain_failure(error) from error
+        self._dimensions = len(vector)
+        return vector
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
         vectors: list[Sequence[float]] = []

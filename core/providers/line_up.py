@@ -6,11 +6,15 @@ What the settings do not ask for is not imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from core.errors import SettingsError
 from core.limits import Budget
 from core.ports import ChatModel
 from core.settings import CoreSettings
+
+if TYPE_CHECKING:
+    from core.providers.guarded import GuardedEmbedder
 
 
 def line_up_models(settings: CoreSettings, on_change: Callable[[str, bool], None]) -> tuple[ChatModel, ...]:
@@ -42,6 +46,17 @@ def line_up_models(settings: CoreSettings, on_change: Callable[[str, bool], None
         )
         for spec in (settings.chat_model, *settings.chat_model_fallbacks)
     )
+
+
+def build_guarded_embedder(
+    spec: str, on_change: Callable[[str, bool], None], *, seconds: float
+) -> GuardedEmbedder:
+    """A hosted embedder behind its guards; a question waits `seconds` at most. Raises SettingsError."""
+    from core.providers.breaker import CircuitBreaker
+    from core.providers.guarded import GuardedEmbedder
+    from core.providers.hosted import build_embedder
+
+    return GuardedEmbedder(build_embedder(spec), CircuitBreaker(spec, on_change=on_change), seconds=seconds)
 
 
 def choose_stand_in(settings: CoreSettings) -> ChatModel | None:

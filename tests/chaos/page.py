@@ -34,8 +34,8 @@ NOT_SHOWN = """\
 - Time. Leases were shortened to {lease:g} s (6 s where Postgres was stopped again and again; not in L1) and Slack's retries \
 from minutes to seconds; nothing ran for days.
 - Search and a real model. Questions were embedded by the loopback provider, and the model's answers were made up.
-- Hours without any way in: how missed mentions are found afterwards is shown by the platforms' own tests only, as \
-are spending limits, a Langfuse that is away, edits and deletions under load, and migrations under traffic.
+- Hours without any way in, where N4 has minutes. Spending limits, a Langfuse that is away, edits and deletions, and \
+migrations under traffic are shown by tests of their own only.
 - A rate of zero. No failure in n tries shows, with 95 % confidence, only that fewer than 3 in n fail.
 """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import endings, kills, load, network, outages
+from tests.chaos import crowding, endings, kills, load, network, outages
 from tests.chaos.crowd import Crowd
 from tests.chaos.outcome import Outcome
 from tests.chaos.world import ROLES, World, open_world
@@ -125,6 +125,40 @@ SCENARIOS = (
         "they are replaced within 75 s, and what was asked meanwhile is answered",
         network.go_half_open,
         {"questions": 20},
+        1,
+    ),
+    Scenario(
+        "N3",
+        "12 replicas want a Slack socket and Slack gives 10; then one that has one is killed",
+        "at most 6 sockets are asked for in a minute by each that waits; a free one is taken within 60 s",
+        crowding.want_too_many_sockets,
+        {},
+        1,
+    ),
+    Scenario(
+        "N4",
+        "every replica away for 10 minutes; Slack and Discord give up telling us",
+        "what was asked meanwhile is found in the histories and answered once",
+        crowding.be_away,
+        {"away_seconds": 600.0},
+        1,
+    ),
+    Scenario(
+        "S7",
+        "an ingress that crashes after each of 14 starts, with Discord on",
+        "at most 10 gateway sessions in an hour; readiness tells; everything else goes on",
+        crowding.restart_again_and_again,
+        {},
+        1,
+        roles=("all", "worker"),
+        settings=(("DISCORD_SESSIONS_PER_HOUR", "10"),),
+    ),
+    Scenario(
+        "L2",
+        "2,000 chunks are read and embedded by a replica that hears and answers",
+        "its event loop answers within 50 ms (99 of 100) and 1 s (all)",
+        crowding.read_while_serving,
+        {},
         1,
     ),
     Scenario(

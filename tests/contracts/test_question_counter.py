@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -21,9 +22,22 @@ def counter(request: pytest.FixtureRequest) -> QuestionCounter:
     return PostgresQuestionCounter(request.getfixturevalue("database"))
 
 
-async def ask(counter: QuestionCounter, times: int, person: str = "ada") -> list[QuestionCount]:
-    """The counts, question by question."""
-    return [await counter.count("slack", "W1", person, per_minute=3) for _ in range(times)]
+async def ask(
+    counter: QuestionCounter, times: int, person: str = "ada", *, at: datetime | None = None
+) -> list[QuestionCount]:
+    """The counts, question by question; asked now, which no clock of these tests has passed."""
+    asked_at = at or datetime.now(UTC)
+    return [await counter.count("slack", "W1", person, asked_at=asked_at, per_minute=3) for _ in range(times)]
+
+
+async def test_what_waited_counts_in_the_minute_in_which_it_was_asked(counter: QuestionCounter) -> None:
+    an_hour_ago = datetime(2023, 11, 14, 21, 0, tzinfo=UTC)
+    for minute in range(4):
+        counts = await ask(counter, 3, at=an_hour_ago + timedelta(minutes=minute))
+        assert [count.in_minute for count in counts] == [1, 2, 3]
+    assert (await ask(counter, 1, at=an_hour_ago + timedelta(minutes=3)))[0].in_minute == 4
+    assert await ask(counter, 1, at=an_hour_ago) == [QuestionCount(in_minute=0, in_day=13)]
+    assert (await ask(counter, 1, at=an_hour_ago + timedelta(minutes=4)))[0].in_minute == 1
 
 
 async def test_questions_are_counted_by_minute_and_by_day(counter: QuestionCounter) -> None:
@@ -35,7 +49,7 @@ async def test_questions_are_counted_by_minute_and_by_day(counter: QuestionCount
 async def test_each_person_is_counted_alone(counter: QuestionCounter) -> None:
     await ask(counter, 2)
     assert await ask(counter, 1, person="bob") == [QuestionCount(in_minute=1, in_day=1)]
-    elsewhere = await counter.count("slack", "W2", "ada", per_minute=3)
+    elsewhere = await counter.count("slack", "W2", "ada", asked_at=datetime.now(UTC), per_minute=3)
     assert elsewhere == QuestionCount(in_minute=1, in_day=1)
 
 
@@ -64,7 +78,10 @@ async def test_the_same_in_postgres(database: Database) -> None:
 
 
 async def test_questions_asked_at_once_are_all_counted(counter: QuestionCounter) -> None:
-    counts = await asyncio.gather(*(counter.count("slack", "W1", "ada", per_minute=None) for _ in range(12)))
+    now = datetime.now(UTC)
+    counts = await asyncio.gather(
+        *(counter.count("slack", "W1", "ada", asked_at=now, per_minute=None) for _ in range(12))
+    )
     assert sorted(count.in_day for count in counts) == list(range(1, 13))
 
 

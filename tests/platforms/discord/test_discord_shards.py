@@ -92,6 +92,8 @@ async def test_of_three_processes_one_listens_and_all_are_ready() -> None:
     async with DiscordServer() as server, processes(server, make_coordination(), 3) as three:
         assert server.gateway.identifies == 1
         assert [process.adapter.is_receiving() for process in three] == [True] * 3
+        waiting = [process.adapter.standing_by() for process in three if process.adapter.standing_by()]
+        assert waiting == ["Standing by for 1 of 1 shards: another process listens."] * 2
         question = server.mention("alice", "Who?")
         await until(lambda: three[0].ids == [question])
         assert [process.ids for process in three[1:]] == [[], []]

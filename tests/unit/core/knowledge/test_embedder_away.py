@@ -12,7 +12,7 @@ import pytest
 
 from core import notices
 from core.assistant import Assistant, Question
-from core.errors import ModelError, SearchImpairedError
+from core.errors import ModelError, ModelPermanentError, SearchImpairedError
 from core.graph.build import build_graph
 from core.knowledge.chunking import chunk_text, embedding_text
 from core.knowledge.documents import Document
@@ -168,3 +168,31 @@ async def test_an_evaluation_is_not_given_half_a_search(knowledge: Knowledge, se
     server.break_all(Fault(kind="status", status=503))
     with pytest.raises(ModelError):
         await knowledge.search("Who books trains?", audience=READERS)
+
+
+async def test_an_embedder_that_is_down_at_the_start_is_no_reason_not_to_begin() -> None:
+    left_alone: list[bool] = []
+    async with ModelServer() as server:
+        settings = ProviderSettings.model_validate(
+            {"openai_api_key": "key", "openai_base_url": server.openai_url}
+        )
+        breaker = CircuitBreaker("openai:e", on_change=lambda name, alone: left_alone.append(alone))
+        embedder = GuardedEmbedder(build_embedder("openai:e", settings), breaker, seconds=30.0)
+        server.break_all(Fault(kind="status", status=503))
+        for _ in range(5):
+            await embedder.open()
+        assert (embedder.is_left_alone, left_alone) == (True, [True])
+        assert server.count == 5
+        server.heal()
+        assert len((await embedder.embed_documents(["text"]))[0]) == 64
+
+
+async def test_a_key_that_is_refused_is_said_at_the_start() -> None:
+    async with ModelServer() as server:
+        settings = ProviderSettings.model_validate(
+            {"openai_api_key": "wrong", "openai_base_url": server.openai_url}
+        )
+        embedder = GuardedEmbedder(build_embedder("openai:e", settings), CircuitBreaker("e"), seconds=30.0)
+        server.break_all(Fault(kind="status", status=401))
+        with pytest.raises(ModelPermanentError):
+            await embedder.open()
