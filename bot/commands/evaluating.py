@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run
+from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run, keep_vectors
 from bot.commands.progress import open_progress
 from bot.commands.running import run_command, write_json, write_line
 
@@ -45,7 +45,7 @@ def eval_retrieval(
                 result = await run_retrieval(
                     data,
                     store=library.stores.knowledge_store,
-                    embedder=library.embedder,
+                    embedder=keep_vectors(settings, library.embedder),
                     k=k,
                     split=split,
                     query=cast("Literal['text', 'rewrite', 'history']", query),
@@ -128,7 +128,7 @@ def eval_answers(
                     data,
                     build_ask(library, build_models(settings)),
                     store=library.stores.knowledge_store,
-                    embedder=library.embedder,
+                    embedder=keep_vectors(settings, library.embedder),
                     split=split,
                     sample=sample,
                     concurrency=concurrency,

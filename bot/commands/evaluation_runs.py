@@ -12,6 +12,7 @@ from bot.commands.running import FAILED, run_command, tell, write_json, write_li
 if TYPE_CHECKING:
     from core.evaluation.comparing import Comparison
     from core.evaluation.records import RunFolder, RunKind, RunRecord
+    from core.ports import Embedder
     from core.settings import CoreSettings
 
 WORDS = {
@@ -27,6 +28,13 @@ def open_runs(settings: CoreSettings) -> RunFolder:
     from core.evaluation.records import RunFolder
 
     return RunFolder(settings.threadlore_home / "evaluations")
+
+
+def keep_vectors(settings: CoreSettings, embedder: Embedder) -> Embedder:
+    """The embedder, which need not embed the same corpus again in the next run."""
+    from core.evaluation.kept_vectors import KeepingEmbedder
+
+    return KeepingEmbedder(embedder, settings.threadlore_home / "evaluations" / "vectors")
 
 
 def keep_run(
@@ -155,10 +163,15 @@ def write_plot(path: Path, title: str, records: Mapping[str, RunRecord]) -> None
         )
         for metric in metrics
     ]
+    write_file(path, render_plot(title, groups))
+
+
+def write_file(path: Path, content: str) -> None:
+    """What was asked for as a file; exits 1 where it cannot be written."""
     try:
-        path.write_text(render_plot(title, groups), encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
     except OSError as error:
-        tell(f"threadlore: the plot cannot be written: {path}: {error.strerror}.")
+        tell(f"threadlore: the file cannot be written: {path}: {error.strerror}.")
         raise SystemExit(FAILED) from error
 
 

