@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.errors import SourceError
 from core.knowledge.channel_messages import CHANNEL, parse_channel_location
+from core.knowledge.exports import ExportSource, is_export
 from core.knowledge.files import FileSource, FolderSource
 from core.knowledge.sources import Source
 
@@ -62,6 +63,8 @@ def build_source(location: str, home: Path = DEFAULT_HOME) -> Source:
 
 def _build_local_source(location: str) -> Source:
     path = Path(location).expanduser()
+    if _is_export(path):
+        return ExportSource(path)
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():
@@ -72,3 +75,10 @@ def _build_local_source(location: str) -> Source:
     if path.exists() or path.is_symlink():
         raise SourceError(location, "This is neither a file nor a folder that can be read.")
     raise SourceError(location, "There is no file or folder of this name.")
+
+
+def _is_export(path: Path) -> bool:
+    try:
+        return path.exists() and is_export(path)
+    except OSError:
+        return False  # reading it will say why

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bs4 import BeautifulSoup
 from bs4.element import CData, NavigableString, PageElement, PreformattedString, Tag
 
+from core.knowledge.loading.exported import find_confluence_page, find_document_title, unwrap_link
 from core.knowledge.loading.text import Extract, clean_text
 
 # fmt: off
@@ -38,9 +39,15 @@ MAX_DEPTH = 100
 def extract_html(data: bytes, charset: str | None) -> Extract:
     """The page's main content; its <title>, or its first heading."""
     soup = BeautifulSoup(data, "lxml", from_encoding=charset)
-    title = soup.title.get_text() if soup.title else None
+    title = (soup.title.get_text() if soup.title else None) or find_document_title(soup)
     author = _author(soup)
+    page = find_confluence_page(soup)
     _drop_boilerplate(soup)
+    if page is not None and not _is_too_deep(page.content):
+        text = render_markdown(page.content)
+        return Extract(
+            f"{page.place}\n\n{text}" if page.place and text else text, page.title, author=page.author
+        )
     root = soup.find("main") or soup.find(role="main") or _only_article(soup) or soup.body or soup
     assert isinstance(root, Tag)  # noqa: S101 - every alternative is one
     if _is_too_deep(root):
@@ -229,7 +236,7 @@ def _inline_tag(tag: Tag) -> str:
 
 
 def _link(tag: Tag, text: str) -> str:
-    href = str(tag.get("href") or "")
+    href = unwrap_link(str(tag.get("href") or ""))
     if text.strip() in _PERMALINK and "#" in href:
         return ""
     if text.strip() and href.startswith(("http://", "https://", "mailto:")) and "\n" not in text:
