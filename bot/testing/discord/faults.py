@@ -19,11 +19,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it arrived; `path` is without the API's prefix."""
+    """One request as it arrived; `path` is without the API's prefix, `at` the loop's time in seconds."""
 
     method: str
     path: str
     body: Any
+    at: float
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Faults:
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path.removeprefix(self._prefix)
         body: Any = json.loads(await request.read() or "{}") if request.can_read_body else {}
-        self.calls.append(Call(request.method, path, body))
+        self.calls.append(Call(request.method, path, body, asyncio.get_running_loop().time()))
         request[BODY] = body
         fault = self._take(f"{request.method} {path}", json.dumps(body))
         if fault is None:
