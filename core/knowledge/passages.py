@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from core.knowledge.search_policy import AUTHOR_CHUNKS, SOURCE_CHUNKS
+from core.knowledge.search_policy import AUTHOR_CHUNKS, SOURCE_SHARE, most_of_source
 from core.messages import Passage
 
 MOST_CHARACTERS = 2400
@@ -30,9 +30,13 @@ def drop_repeats(passages: Sequence[Passage]) -> list[Passage]:
 
 
 def put_surplus_last(
-    passages: Sequence[Passage], *, author_chunks: int = AUTHOR_CHUNKS, source_chunks: int = SOURCE_CHUNKS
+    passages: Sequence[Passage],
+    limit: int,
+    *,
+    author_chunks: int = AUTHOR_CHUNKS,
+    source_share: float = SOURCE_SHARE,
 ) -> list[Passage]:
-    """No author and no source takes up all the places while others have something to say: the best few of each come
+    """No author and no source takes up all of `limit` places while others have something to say: the best few of each come
     first, then what more there is of a source, then what more there is of an author, each as they were ordered.
     Ranks count on from 1.
 
@@ -52,7 +56,7 @@ def put_surplus_last(
                 continue
         if passage.source_id is not None:
             by_source[passage.source_id] += 1
-            if by_source[passage.source_id] > source_chunks:
+            if by_source[passage.source_id] > most_of_source(limit, source_share):
                 more_of_source.append(passage)
                 continue
         first.append(passage)

@@ -52,7 +52,7 @@ class Knowledge:
             return await self._search(query, audience, limit, collections, or_by_words)
         found = await self._search(query, audience, max(limit, PASSAGES_READ), collections, or_by_words)
         ranked = await rerank(self.reranker, query, found)
-        return put_surplus_last(ranked)[:limit]
+        return put_surplus_last(ranked, limit)[:limit]
 
     async def _search(
         self,
@@ -78,7 +78,7 @@ class Knowledge:
             distinct = drop_repeats(found)
             # Small chunks lead to the same place again and again: look further down for other ones.
             if len(distinct) >= limit or len(found) < asked_for or asked_for >= limit * MOST_REPEATS:
-                return distinct[:limit]
+                return put_surplus_last(distinct, limit)[:limit]
             asked_for = limit * MOST_REPEATS
 
     async def _embed(self, query: str, or_by_words: bool) -> Sequence[float] | None:

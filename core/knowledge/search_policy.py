@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from pydantic import Field
@@ -19,8 +20,13 @@ on the others."""
 
 AUTHOR_CHUNKS = 2
 """How many chunks of one author are put before those of others."""
-SOURCE_CHUNKS = 6
-"""How many chunks of one source are put before those of others: fewer than an answer is written from."""
+SOURCE_SHARE = 7 / 8
+"""Which share of the places the chunks of one source may have before those of others: never all of them."""
+
+
+def most_of_source(limit: int, share: float = SOURCE_SHARE) -> int:
+    """How many of `limit` places one source may have before others have theirs."""
+    return max(1, min(limit - 1, math.ceil(limit * share)))
 
 
 def share_of_word(often: int, words: int) -> float:
@@ -52,7 +58,7 @@ class SearchPolicy(Frozen):
     lexical_words: int = Field(default=24, ge=1)
     exact_rows: int = Field(default=25_000, ge=0)
     author_chunks: int = Field(default=AUTHOR_CHUNKS, ge=1)
-    source_chunks: int = Field(default=SOURCE_CHUNKS, ge=1)
+    source_share: float = Field(default=SOURCE_SHARE, gt=0, le=1)
 
     def score(self, similarity: float | None, coverage: float | None) -> float:
         """None: no vector of the question's model; none of the question's words (or none that was looked at)."""

@@ -136,7 +136,8 @@ judged AS MATERIALIZED (
     FROM judged
 ), by_source AS (
     SELECT *, row_number() OVER
-                  (PARTITION BY source_id, surplus ORDER BY score DESC, chunk_id) > {source_chunks} AS crowded
+                  (PARTITION BY source_id, surplus ORDER BY score DESC, chunk_id)
+                  > greatest(1, least(:limit - 1, ceil(:limit * {source_share}))) AS crowded
     FROM by_author
 ), fused AS MATERIALIZED (
     SELECT *, row_number() OVER (ORDER BY surplus, crowded AND NOT surplus, score DESC, chunk_id) AS rank

@@ -114,7 +114,7 @@ class InMemoryKnowledgeStore(InMemorySources):
         ]
         policy = self._policy
         return put_surplus_last(
-            found, author_chunks=policy.author_chunks, source_chunks=policy.source_chunks
+            found, limit, author_chunks=policy.author_chunks, source_share=policy.source_share
         )[:limit]
 
     def _source_of(self, document: KeptDocument) -> int:

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from core.knowledge.passages import put_surplus_last
-from core.knowledge.search_policy import AUTHOR_CHUNKS, SOURCE_CHUNKS, SearchPolicy
+from core.knowledge.search_policy import AUTHOR_CHUNKS, SearchPolicy, most_of_source
 from core.messages import Passage
 from core.ports import KnowledgeStore
 from core.storage.database import Database
@@ -59,7 +59,7 @@ async def test_one_source_leaves_places_for_another(shelf: Shelf) -> None:
 
     found = await shelf.search(QUESTION, limit=8)
 
-    assert [p.source_id for p in found] == [large] * SOURCE_CHUNKS + [small] * 2
+    assert [p.source_id for p in found] == [large] * 7 + [small]
 
 
 async def test_the_stores_put_the_same_last_as_the_rule_says(database: Database) -> None:
@@ -67,7 +67,7 @@ async def test_the_stores_put_the_same_last_as_the_rule_says(database: Database)
     of the same search without caps."""
     numbers = random.Random(5)  # noqa: S311 (reproducible, not secret)
     words = ["leave", "travel", "printer", "badge", "parking", "lunch", "laptop", "visa", "payroll", "garden"]
-    free = SearchPolicy(author_chunks=10_000, source_chunks=10_000)
+    free = SearchPolicy(author_chunks=10_000, source_share=1)
     memory, free_memory = InMemoryKnowledgeStore(), InMemoryKnowledgeStore(free)
     free_memory.__dict__.update({k: v for k, v in memory.__dict__.items() if k != "_policy"})
     pairs: list[tuple[KnowledgeStore, KnowledgeStore]] = [
@@ -87,11 +87,11 @@ async def test_the_stores_put_the_same_last_as_the_rule_says(database: Database)
             question, limit = f"{words[n % 10]} {words[n * 3 % 10]}", 1 + n % 12
             everything = await free_shelf.search(question, limit=40)
             found = await shelf.search(question, limit=limit)
-            assert [p.uri for p in found] == [p.uri for p in put_surplus_last(everything)[:limit]]
-            check_shares(found, everything)
+            assert [p.uri for p in found] == [p.uri for p in put_surplus_last(everything, limit)[:limit]]
+            check_shares(found, everything, most_of_source(limit))
 
 
-def check_shares(found: list[Passage], everything: list[Passage]) -> None:
+def check_shares(found: list[Passage], everything: list[Passage], of_source: int) -> None:
     """Who has more than a share has it only because nobody else is left to have the place."""
     chosen = {p.chunk_id for p in found}
     left_out = [p for p in everything if p.chunk_id not in chosen]
@@ -99,7 +99,7 @@ def check_shares(found: list[Passage], everything: list[Passage]) -> None:
     if max(authors.values(), default=0) > AUTHOR_CHUNKS:
         assert all(p.author and authors[p.author.lower()] >= AUTHOR_CHUNKS for p in left_out)
     sources = Counter(p.source_id for p in found)
-    if max(sources.values(), default=0) > SOURCE_CHUNKS and max(authors.values(), default=0) <= AUTHOR_CHUNKS:
+    if max(sources.values(), default=0) > of_source and max(authors.values(), default=0) <= AUTHOR_CHUNKS:
         for passage in left_out:
             crowded = passage.author is not None and authors[passage.author.lower()] >= AUTHOR_CHUNKS
-            assert crowded or sources[passage.source_id] >= SOURCE_CHUNKS
+            assert crowded or sources[passage.source_id] >= of_source
