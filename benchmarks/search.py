@@ -133,7 +133,7 @@ async def recall_of_search(
     """The share of the ten best passages of an exhaustive search, which compares every vector and looks at every
     chunk with any of the words, that the search as it is finds; by audience."""
     say("search exhaustively")
-    exhaustive = SearchPolicy(exact_rows=chunks, lexical_rows=10 * chunks, lexical_words=1000)
+    exhaustive = SearchPolicy(exact_rows=chunks, lexical_exact_rows=chunks, lexical_words=1000)
     recall = {}
     for name, audience in AUDIENCES.items():
         shares = []

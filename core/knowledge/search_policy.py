@@ -46,15 +46,17 @@ class SearchPolicy(Frozen):
     can be compared; ranks, which reciprocal rank fusion goes by, say less (docs/evaluation.md).
     `leg_size` is how many chunks each leg proposes; up to `exact_rows`, no fewer than are asked for.
 
-    The lexical leg looks at chunks with the rarest words of the question, in all about `lexical_rows`, and weighs
-    at most `lexical_words` words; `exact_rows` is up to how many readable chunks the dense leg compares one
+    Up to `lexical_exact_rows` readable chunks, the lexical leg scores each of them. Beyond, it looks at those with the
+    rarest words of the question, in all about `lexical_rows`, or at those with the rarest one, and never at more
+    than `lexical_exact_rows`. It weighs at most `lexical_words` words; `exact_rows` is up to how many readable chunks the dense leg compares one
     by one instead of walking the HNSW index.
     """
 
     dense_weight: float = Field(default=0.45, ge=0)
     lexical_weight: float = Field(default=0.55, ge=0)
     leg_size: int = Field(default=100, ge=1, le=1000)
-    lexical_rows: int = Field(default=10_000, ge=1)
+    lexical_rows: int = Field(default=4_000, ge=1)
+    lexical_exact_rows: int = Field(default=10_000, ge=1)
     lexical_words: int = Field(default=24, ge=1)
     exact_rows: int = Field(default=25_000, ge=0)
     author_chunks: int = Field(default=AUTHOR_CHUNKS, ge=1)

@@ -84,19 +84,19 @@ words AS MATERIALIZED (
 )"""
 
 # BM25 is an inner product: how rare each word is, times how much of each word a chunk holds (stored with it). Where
-# the readable chunks are no more than the budget, each is scored; otherwise those that the index finds.
+# the readable chunks are few, each is scored; otherwise those that the index finds, and no more of them either.
 _LEXICAL = """
 matched AS MATERIALIZED (
     (SELECT one_by_one.id, score FROM readable r CROSS JOIN LATERAL (
         SELECT c.id, -(c.weights <#> (SELECT weights FROM question)) AS score FROM chunks c
         WHERE c.collection_id BETWEEN r.id AND r.id
         OFFSET 0) one_by_one
-     WHERE (SELECT chunks FROM scope) <= {lexical_rows} AND score > 0)
+     WHERE (SELECT chunks FROM scope) <= {lexical_exact_rows} AND score > 0)
     UNION ALL
     (SELECT id, -(weights <#> (SELECT weights FROM question)) AS score FROM chunks
-     WHERE (SELECT chunks FROM scope) > {lexical_rows}
+     WHERE (SELECT chunks FROM scope) > {lexical_exact_rows}
        AND searched @@ (SELECT query FROM question) AND collection_id = ANY((SELECT ids FROM scope)::bigint[])
-     LIMIT {lexical_rows})
+     LIMIT {lexical_exact_rows})
 ), scored AS MATERIALIZED (
     SELECT id AS chunk_id, score FROM matched ORDER BY score DESC, id LIMIT greatest({leg_size}, :limit)
 ), lexical AS MATERIALIZED (

@@ -137,7 +137,7 @@ async def test_every_place_finds_what_everyone_there_may_read_whatever_is_drawn(
 
 async def test_the_indexes_lead_to_nothing_else_either(database: Database) -> None:
     """The same where both legs go by their index: none finds what it may not, and meaning still finds all."""
-    policy = SearchPolicy(exact_rows=0, lexical_rows=1, leg_size=EVERYTHING)
+    policy = SearchPolicy(exact_rows=0, lexical_exact_rows=1, leg_size=EVERYTHING)
     shelf = Shelf(PostgresKnowledgeStore(database, policy))
     numbers = random.Random(12)  # noqa: S311 (reproducible, not secret)
     expected = await fill(shelf, numbers)

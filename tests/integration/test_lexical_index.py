@@ -23,7 +23,7 @@ async def fill(store: PostgresKnowledgeStore, collection: str, workspace: str, t
 
 
 async def found(database: Database, question: str, *, rows: int) -> list[Passage]:
-    store = PostgresKnowledgeStore(database, SearchPolicy(lexical_rows=rows))
+    store = PostgresKnowledgeStore(database, SearchPolicy(lexical_rows=rows, lexical_exact_rows=rows))
     return await store.search(question, None, embedder=MODEL, audience=HERE, limit=10)
 
 
@@ -62,5 +62,5 @@ async def test_a_word_that_more_chunks_hold_than_may_be_looked_at_costs_no_more_
 
     passages = await store.search("printer", None, embedder=MODEL, audience=HERE, limit=100)
     assert len(passages) == 60
-    limited = PostgresKnowledgeStore(database, SearchPolicy(lexical_rows=20))
+    limited = PostgresKnowledgeStore(database, SearchPolicy(lexical_rows=1, lexical_exact_rows=20))
     assert len(await limited.search("printer", None, embedder=MODEL, audience=HERE, limit=100)) == 20
