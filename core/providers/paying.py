@@ -16,6 +16,7 @@ from core.providers.guarded import SilentModelError
 from core.providers.terms import Terms
 
 SETTLING_SECONDS = 3.0
+SECONDS_BETWEEN_ATTEMPTS = 2.0
 SECONDS_BEFORE_EXPIRY = 10.0
 TOKENS_AROUND_THE_PROMPT = 100
 """What a provider adds to the two messages of a request, and more."""
@@ -38,6 +39,7 @@ class PayingChatModel:
         *,
         on_spent: Callable[[str, float], None] = lambda model, usd: None,
         on_refused: Callable[[str], None] = lambda scope: None,
+        settling_seconds: float = SETTLING_SECONDS,
     ) -> None:
         self._model = model
         self._budget = budget
@@ -46,6 +48,8 @@ class PayingChatModel:
         self._price, self._output_tokens = terms.price, terms.output_tokens
         self._on_spent = on_spent
         self._on_refused = on_refused
+        self._settling_seconds = settling_seconds
+        self._settling: set[asyncio.Task[None]] = set()
 
     @property
     def name(self) -> str:
@@ -95,10 +99,24 @@ class PayingChatModel:
             raise SilentModelError(f"{self.name} takes longer than its money is set aside") from None
 
     async def _settle(self, reservation: UUID, usd: float) -> None:
+        """Whoever waits for the answer waits a moment for this; then it goes on alone."""
         self._on_spent(self.name, usd)
+        settling = asyncio.create_task(self._settle_while_it_stands(reservation, usd))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+        await asyncio.wait({settling}, timeout=self._settling_seconds)
+
+    async def _settle_while_it_stands(self, reservation: UUID, usd: float) -> None:
+        """The database may be busy or away; what is set aside is remembered for a while."""
+        deadline = asyncio.get_running_loop().time() + self._budget.reserved_seconds
         try:
-            async with asyncio.timeout(SETTLING_SECONDS):
-                await self._budget.settle(reservation, usd)
-        except (StorageError, TimeoutError) as error:
-            # It stays set aside until it expires; from then on the cap does not know of this call.
-            log.error("spending_not_settled", error=type(error).__name__, usd=usd)
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    try:
+                        return await self._budget.settle(reservation, usd)
+                    except StorageError as error:
+                        log.warning("spending_not_settled_yet", error=type(error).__name__, usd=usd)
+                        await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
+        except TimeoutError:
+            # From now on the cap does not know of this call.
+            log.error("spending_not_settled", usd=usd)

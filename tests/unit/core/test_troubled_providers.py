@@ -307,6 +307,9 @@ async def test_fifty_turns_at_once_spend_no_more_than_there_is_on_three_processe
     assistants = [make_assistant([model], turn_seconds=60.0) for model in models]
     try:
         turns = await asyncio.gather(*(providers.ask(assistants[n % 3]) for n in range(50)))
+        async with asyncio.timeout(60):  # on a busy machine the last calls are settled after their answers
+            while await spent_by_workspaces(database) != pytest.approx(caps.workspace_usd):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     finally:
         for one in databases:
             await one.aclose()
@@ -316,8 +319,11 @@ async def test_fifty_turns_at_once_spend_no_more_than_there_is_on_three_processe
     assert {turn.model for turn in written} == {"openai:gpt-4o-mini"}
     assert all(FACT[:-1] in turn.answer.text for turn in quoted)
     assert all(turn.answer.text.startswith(f"*{notices.QUOTED['budget_spent']}*") for turn in quoted)
+
+
+async def spent_by_workspaces(database: Database) -> float:
     (row,) = await database.run(text("select sum(usd) as usd from spending where scope = 'workspace'"))
-    assert float(row.usd) == pytest.approx(caps.workspace_usd)
+    return float(row.usd or 0.0)
 
 
 async def test_without_money_and_without_a_quote_the_asker_is_told(providers: Providers) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from core.errors import BudgetSpentError, ModelError
+from core.errors import BudgetSpentError, ModelError, StorageUnavailableError
 from core.limits import Caps
 from core.messages import Payer
 from core.ports import ChatModel, ModelRequest
@@ -120,6 +121,36 @@ async def test_a_silent_call_and_one_that_is_called_off_are_charged_too(
         async with asyncio.timeout(0.3):
             await patient.call()
     assert patient.spent == pytest.approx(MOST)
+
+
+class BusyBudget(InMemoryBudget):
+    """Is away at the first attempt to settle, and takes its time for the second one."""
+
+    def __init__(self, caps: Caps) -> None:
+        super().__init__(caps)
+        self.attempts = 0
+        self.free = asyncio.Event()
+
+    async def settle(self, reservation: UUID, usd: float) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            raise StorageUnavailableError("the database is away")
+        await self.free.wait()
+        await super().settle(reservation, usd)
+
+
+async def test_what_cannot_be_settled_for_now_holds_up_nobody_and_is_charged_later(
+    hosted: ChatModel,
+) -> None:
+    budget = BusyBudget(Caps(workspace_usd=1.0))
+    model = PayingChatModel(hosted, budget, TERMS, settling_seconds=0.01)
+    async with asyncio.timeout(60):
+        _ = [delta async for delta in model.stream(REQUEST)]
+        assert not any(budget.spent.values())
+        budget.free.set()
+        while not any(budget.spent.values()):  # noqa: ASYNC110 - it goes on by itself
+            await asyncio.sleep(0.01)
+    assert budget.attempts == 2
 
 
 async def test_without_the_money_for_the_whole_call_none_is_made(
