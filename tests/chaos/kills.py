@@ -147,7 +147,7 @@ async def _until_all_visible(crowd: Crowd) -> int:
     async def look() -> int:
         return 0 if crowd.count_hidden() else crowd.count().asked
 
-    return await eventually(look)
+    return await eventually(look, PATIENCE_SECONDS)
 
 
 async def pause_beyond_lease(world: World, seed: int, *, questions: int = 30) -> Outcome:
