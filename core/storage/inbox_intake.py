@@ -123,8 +123,20 @@ def columns_of(event: Event) -> dict[str, Any]:
         "message_id": message_id,
         "kind": event.kind,
         "asker": storable(asker_of(event)),
-        "event": storable(EVENTS.dump_python(event, mode="json")),
+        "event": storable(_dump(event)),
     }
+
+
+def _dump(event: Event) -> dict[str, Any]:
+    """As JSON. What is not so of a message is not said: the version before, which may work on the same inbox,
+    refuses a word that it does not know."""
+    dumped: dict[str, Any] = EVENTS.dump_python(event, mode="json")
+    message = dumped.get("message")
+    if message is not None:
+        for name in ("edited_at", "confined"):
+            if not message[name]:
+                del message[name]
+    return dumped
 
 
 def storable(value: Any) -> Any:
