@@ -14,10 +14,11 @@ from uuid import uuid4
 from core.evaluation.datasets import Dataset
 from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text, estimate_tokens
 from core.knowledge.documents import Document, Grant
+from core.knowledge.vector_store import THROW_AWAY
 from core.messages import Audience, Frozen
 from core.ports import Embedder, KnowledgeStore
 
-PLATFORM = "evaluation"
+PLATFORM = THROW_AWAY
 DOCUMENTS_PER_BATCH = 64
 
 

@@ -103,6 +103,10 @@ class Ingestor:
         self._build = build or (lambda location: build_source(location, home))
         self._parser = DocumentParser(limits)
 
+    def use(self, embedder: Embedder) -> None:
+        """Embed with this embedder from the next source on."""
+        self._embedding = Embedding(embedder)
+
     async def sync(
         self,
         locations: Sequence[str],
@@ -289,7 +293,8 @@ class Ingestor:
     ) -> list[str]:
         """Store what is new or changed; returns the uris that could not be read, which are quarantined."""
         unread: list[str] = []
-        name = self._embedding.embedder.name
+        embedding = self._embedding
+        name = embedding.embedder.name
 
         async def read(entry: Entry) -> Draft | None:
             known = stored.get(entry.uri)
@@ -297,7 +302,7 @@ class Ingestor:
             return await self._read(source, entry, policy, same_model, held.get(entry.uri))
 
         async def store(drafts: list[Draft]) -> None:
-            embedded = await self._embedding.embed(drafts)
+            embedded = await embedding.embed(drafts)
             await self._store.put_documents(source_id, embedded, embedder=name)
             for draft in drafts:
                 if draft.document.uri in stored:

@@ -4,7 +4,7 @@ embedded. Holds a few batches in memory, however many documents there are."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -172,15 +172,20 @@ class Embedding:
     async def embed(self, drafts: Sequence[Draft]) -> list[EmbeddedDocument]:
         """Each draft with one vector per chunk. Raises ModelError."""
         texts = [[embedding_text(draft.document.title, chunk) for chunk in draft.chunks] for draft in drafts]
-        distinct = sorted({text for of_draft in texts for text in of_draft}, key=len)
-        vectors: dict[str, Sequence[float]] = {}
-        for first in range(0, len(distinct), TEXTS_PER_CALL):
-            group = distinct[first : first + TEXTS_PER_CALL]
-            vectors.update(zip(group, await self._embed_group(group), strict=True))
+        vectors = await self.embed_texts(text for of_draft in texts for text in of_draft)
         return [
             (draft.document, draft.chunks, [vectors[text] for text in of_draft])
             for draft, of_draft in zip(drafts, texts, strict=True)
         ]
+
+    async def embed_texts(self, texts: Iterable[str]) -> dict[str, Sequence[float]]:
+        """The vector of each text. Raises ModelError."""
+        distinct = sorted(set(texts), key=len)
+        vectors: dict[str, Sequence[float]] = {}
+        for first in range(0, len(distinct), TEXTS_PER_CALL):
+            group = distinct[first : first + TEXTS_PER_CALL]
+            vectors.update(zip(group, await self._embed_group(group), strict=True))
+        return vectors
 
     async def _embed_group(self, texts: Sequence[str]) -> list[Sequence[float]]:
         """A long sync outlasts a rate limit: wait as asked, else twice as long each time."""

@@ -31,6 +31,10 @@ class Knowledge:
         self._embedder = embedder
         self.reranker = reranker
 
+    def use(self, embedder: Embedder) -> None:
+        """Search with this embedder from now on; a search under way ends with the one it began with."""
+        self._embedder = embedder
+
     async def search(
         self,
         query: str,
@@ -62,13 +66,14 @@ class Knowledge:
         collections: Collection[str] | None,
         or_by_words: bool,
     ) -> list[Passage]:
-        vector = await self._embed(query, or_by_words)
+        embedder = self._embedder
+        vector = await _embed(embedder, query, or_by_words)
         asked_for = limit
         while True:
             found = await self._store.search(
                 query,
                 vector,
-                embedder=self._embedder.name,
+                embedder=embedder.name,
                 audience=audience,
                 limit=asked_for,
                 collections=collections,
@@ -80,15 +85,6 @@ class Knowledge:
             if len(distinct) >= limit or len(found) < asked_for or asked_for >= limit * MOST_REPEATS:
                 return put_surplus_last(distinct, limit)[:limit]
             asked_for = limit * MOST_REPEATS
-
-    async def _embed(self, query: str, or_by_words: bool) -> Sequence[float] | None:
-        try:
-            return await self._embedder.embed_query(query)
-        except ModelError as error:
-            if not or_by_words:
-                raise
-            log.warning("searched_by_words_alone", error=type(error).__name__, detail=str(error)[:200])
-            return None
 
     async def read(
         self,
@@ -109,3 +105,13 @@ class Knowledge:
                 or_by_words=or_by_words,
             )
         )
+
+
+async def _embed(embedder: Embedder, query: str, or_by_words: bool) -> Sequence[float] | None:
+    try:
+        return await embedder.embed_query(query)
+    except ModelError as error:
+        if not or_by_words:
+            raise
+        log.warning("searched_by_words_alone", error=type(error).__name__, detail=str(error)[:200])
+        return None

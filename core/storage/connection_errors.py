@@ -21,6 +21,8 @@ OUTAGE_STATES = ("25006", *CONFLICT_STATES)
 POOLER_STATES = ("08P01", "26000", "42P05")
 """Refuses our settings; has no such prepared statement; has that one already."""
 NO_LOCK_STATE = "55P03"
+DROPPED_STATES = ("42P01", "23503")
+"""A table that is not there any more, and a row that others were to refer to."""
 
 
 def sql_state(error: BaseException) -> str:

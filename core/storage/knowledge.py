@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import EmbeddingMismatchError, StorageError
@@ -14,6 +15,7 @@ from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.search_policy import SearchPolicy
 from core.messages import Audience, Extent, Passage
 from core.storage import knowledge_statements as sql
+from core.storage.connection_errors import DROPPED_STATES, sql_state
 from core.storage.database import Database
 from core.storage.knowledge_vectors import (
     EmbeddingModel,
@@ -73,6 +75,14 @@ class PostgresKnowledgeStore(PostgresSources):
         if not latest:
             return
         batch = [latest[uri] for uri in sorted(latest)]  # in one order everywhere: no deadlocks
+        try:
+            await self._put_batch(source_id, batch, embedder)
+        except DBAPIError as error:
+            if not self._is_dropped(embedder, error):
+                raise
+            await self._put_batch(source_id, batch, embedder)
+
+    async def _put_batch(self, source_id: int, batch: Sequence[NewDocument], embedder: str) -> None:
         model = await self._open_model(embedder, batch)
         async with self._database.transaction() as connection:
             found = await connection.execute(sql.LOCK_SOURCE, {"source_id": source_id})
@@ -141,17 +151,30 @@ class PostgresKnowledgeStore(PostgresSources):
         if vector is None:
             rows = await self._database.run(self._by_words, parameters)
             return [_passage(row) for row in rows]
-        model = await self._known_model(embedder)
-        if model is None:
-            await self._refuse_other_models(embedder)
-            return []
-        model.require(len(vector))
-        rows = await self._database.run(
-            self._statement(model), {**parameters, "vector": render_vector(vector)}
-        )
+        parameters["vector"] = render_vector(vector)
+        try:
+            rows = await self._search_with(embedder, len(vector), parameters)
+        except DBAPIError as error:
+            if not self._is_dropped(embedder, error):
+                raise
+            rows = await self._search_with(embedder, len(vector), parameters)
         if not any(row.dense_rank for row in rows):
             await self._refuse_other_models(embedder)
         return [_passage(row) for row in rows]
+
+    async def _search_with(
+        self, embedder: str, dimensions: int, parameters: Mapping[str, Any]
+    ) -> Sequence[Row[Any]]:
+        model = await self._known_model(embedder)
+        if model is None:
+            return []
+        model.require(dimensions)
+        return await self._database.run(self._statement(model), parameters)
+
+    def _is_dropped(self, embedder: str, error: DBAPIError) -> bool:
+        """Whether the vectors that we know of were dropped meanwhile, as those of a former embedder are: then
+        they have to be looked up anew."""
+        return sql_state(error) in DROPPED_STATES and self._models.pop(embedder, None) is not None
 
     def _statement(self, model: EmbeddingModel) -> TextualSelect:
         if model.id not in self._statements:

@@ -1,5 +1,5 @@
 """The tables of knowledge. Vectors are not here: each embedding model has a table of its own, made when the
-model is first used (core.storage.vectors)."""
+model is first used (core.storage.knowledge_vectors)."""
 
 from __future__ import annotations
 
@@ -140,6 +140,18 @@ class EmbeddingModelRow(Base):
     id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
     dimensions: Mapped[int] = mapped_column(Integer)
+
+
+class ServingEmbedderRow(Base):
+    """A model whose vectors are searched (`until` is null: one at most), or were until then."""
+
+    __tablename__ = "serving_embedders"
+
+    embedding_model_id: Mapped[int] = mapped_column(
+        Integer, ForeignKey("embedding_models.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class DocumentRow(Base):

@@ -13,7 +13,7 @@ from core.knowledge.documents import ChunkDraft, Document, StoredDocument
 from core.knowledge.passages import put_surplus_last
 from core.knowledge.search_policy import SearchPolicy, share_of_word
 from core.messages import Audience, Extent, Passage
-from core.testing.sources import InMemorySources, KeptDocument, StoredChunk
+from core.testing.sources import InMemorySources, KeptDocument, KeptSource, StoredChunk
 
 _WORD = re.compile(r"\w+")
 _COMMON = frozenset(
@@ -28,6 +28,14 @@ class InMemoryKnowledgeStore(InMemorySources):
         super().__init__()
         self._policy = policy or SearchPolicy()
         self._dimensions: dict[str, int] = {}
+
+    def kept_sources(self) -> list[KeptSource]:
+        """All that is kept, as it is kept."""
+        return list(self._sources.values())
+
+    def dimensions_of(self, embedder: str) -> set[int]:
+        """How long its vectors are; empty if there are none."""
+        return {self._dimensions[embedder]} if embedder in self._dimensions else set()
 
     async def documents(self, source_id: int) -> dict[str, StoredDocument]:
         return {
@@ -50,7 +58,7 @@ class InMemoryKnowledgeStore(InMemorySources):
         embedder: str,
     ) -> None:
         lengths = {len(vector) for _, _, vectors in documents for vector in vectors}
-        expected = {self._dimensions[embedder]} if embedder in self._dimensions else set()
+        expected = self.dimensions_of(embedder)
         if len(lengths | expected) > 1:
             raise EmbeddingMismatchError(
                 f"Vectors of {embedder} have {sorted(expected)} dimensions; got {sorted(lengths)}."

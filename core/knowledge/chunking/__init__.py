@@ -9,6 +9,7 @@ the headings above the slice, then the text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from core.knowledge.chunking.conversation import slice_conversation
 from core.knowledge.chunking.parents import slice_small_to_big
@@ -57,7 +58,16 @@ def chunk_text(
     ]
 
 
-def embedding_text(title: str, chunk: ChunkDraft) -> str:
+class Headed(Protocol):
+    """A text and the headings above it, outermost first."""
+
+    @property
+    def heading_path(self) -> tuple[str, ...]: ...
+    @property
+    def text(self) -> str: ...
+
+
+def embedding_text(title: str, chunk: Headed) -> str:
     """What is embedded and found by full text: title, heading path, text. A heading equal to the title is
     said once."""
     headings = [heading for heading in chunk.heading_path if heading != title]
