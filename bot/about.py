@@ -28,7 +28,7 @@ def build_about(app: Application) -> About:
     return About(
         version=version("threadlore"),
         answerer=app.models[0].name,
-        embedder=app.library.embedder.name,
+        embedder=app.library.reembedding.serving,
         platforms=platforms,
         examples=EXAMPLES if own else [],
     )

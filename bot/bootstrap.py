@@ -29,15 +29,13 @@ if TYPE_CHECKING:
     from core.knowledge.channel_messages import ChannelMessages
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
+    from core.knowledge.reembedding import Reembedding
     from core.knowledge.reranking import Reranker
     from core.knowledge.search import Knowledge
+    from core.knowledge.vector_store import VectorStore
     from core.limits import QuestionLimits
     from core.storage.database import Database
     from core.storage.installations import PostgresInstallationStore
-
-
-SECONDS_FOR_A_VECTOR = 5.0
-"""How long a question waits for a hosted embedder before it is searched for by its words alone."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Stores:
     turns: TurnStore
     feedback: FeedbackStore
     knowledge_store: KnowledgeStore
+    vectors: VectorStore
     channel_messages: ChannelMessages
     exclusive: Exclusive
     installations: PostgresInstallationStore
@@ -58,12 +57,14 @@ class Stores:
 
 @dataclass(frozen=True)
 class Library:
-    """The stores, and what searches and fills them."""
+    """The stores, and what searches and fills them. `embedder` is the one that the settings name; which one
+    serves, `reembedding` knows, and search uses once it was told to follow."""
 
     stores: Stores
     embedder: Embedder
     knowledge: Knowledge
     ingestor: Ingestor
+    reembedding: Reembedding
     keeper: SourceKeeper
     channels: ChannelKeeper
 
@@ -132,6 +133,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
     from core.storage.knowledge import PostgresKnowledgeStore
     from core.storage.outbox import PostgresOutbox
     from core.storage.turns import PostgresTurnStore
+    from core.storage.vectors import PostgresVectorStore
 
     settings = settings or read_core_settings()
     async with AsyncExitStack() as stack:
@@ -156,6 +158,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
             turns=PostgresTurnStore(database),
             feedback=PostgresFeedbackStore(database),
             knowledge_store=PostgresKnowledgeStore(database),
+            vectors=PostgresVectorStore(database),
             channel_messages=PostgresChannelMessages(database),
             exclusive=PostgresExclusive(database),
             installations=PostgresInstallationStore(database),
@@ -169,6 +172,7 @@ async def open_library(
 ) -> AsyncIterator[Library]:
     """The stores, the embedder, search and ingestion. `on_change` is told when the embedder is left alone because
     it keeps failing, and when it is back. Raises SettingsError, StorageError, ModelPermanentError."""
+    from bot.embedding import build_reembedding, open_embedder
     from core.knowledge.channel_keeping import ChannelKeeper
     from core.knowledge.channels import build_channel_source
     from core.knowledge.chunking import ChunkingPolicy
@@ -178,7 +182,8 @@ async def open_library(
     from core.knowledge.search import Knowledge
 
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
-        embedder = await _open_embedder(stores.settings, stack, on_change)
+        wanted = stores.settings.embedding_model
+        embedder = await open_embedder(stores.settings, wanted, stack, on_change)
         known, store = stores.settings, stores.knowledge_store
         policy = ChunkingPolicy(strategy=known.chunking)
         said, home = stores.channel_messages, known.threadlore_home
@@ -189,11 +194,13 @@ async def open_library(
             build=lambda location: build_channel_source(location, said) or build_source(location, home),
         )
         every_seconds, locations = known.knowledge_sync_minutes * 60, knowledge_locations(known)
+        knowledge = Knowledge(store, embedder, build_reranker(known, stack))
         yield Library(
             stores=stores,
             embedder=embedder,
-            knowledge=Knowledge(store, embedder, build_reranker(known, stack)),
+            knowledge=knowledge,
             ingestor=ingestor,
+            reembedding=build_reembedding(stores, embedder, knowledge, ingestor, stack, on_change),
             keeper=SourceKeeper(store, ingestor, locations, every_seconds=every_seconds),
             channels=ChannelKeeper(store, said, ingestor, locations, every_seconds=every_seconds),
         )
@@ -204,23 +211,6 @@ def build_reranker(settings: CoreSettings, stack: AsyncExitStack) -> Reranker | 
     from core.providers.http_reranker import open_reranker
 
     return open_reranker(settings, stack)
-
-
-async def _open_embedder(
-    settings: CoreSettings, stack: AsyncExitStack, on_change: Callable[[str, bool], None]
-) -> Embedder:
-    if settings.embedding_model is not None:
-        from core.providers.line_up import build_guarded_embedder
-
-        hosted = build_guarded_embedder(settings.embedding_model, on_change, seconds=SECONDS_FOR_A_VECTOR)
-        await hosted.open()
-        return hosted
-    from core.providers.local_embedder import LocalEmbedder
-
-    local = LocalEmbedder(settings.threadlore_home / "models")
-    stack.push_async_callback(local.aclose)
-    await local.open()
-    return local
 
 
 def pay_for(models: Sequence[ChatModel], stores: Stores, metrics: Metrics) -> Sequence[ChatModel]:
@@ -371,6 +361,7 @@ async def open_application(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracer.aclose, 5.0)
         library = await stack.enter_async_context(open_library(settings, metrics.note_model))
+        await library.reembedding.follow()
         stores, off = library.stores, dict[str, str]()
         refusals = Refusals(metrics)
         if adapters is None:

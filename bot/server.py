@@ -17,11 +17,11 @@ from bot.about import build_about, describe
 from bot.adapter import Adapter, AdapterError
 from bot.bootstrap import Application, open_application
 from bot.channel_upkeep import ChannelUpkeep
-from bot.upkeep import KnowledgeUpkeep
+from bot.upkeep import EmbeddingUpkeep, KnowledgeUpkeep
 from bot.watching import Watching
 from bot.web.adapter import WebAdapter
 from bot.web.app import Endpoint, SlackEndpoints, build_http
-from bot.web.models import CheckOut, Readiness
+from bot.web.models import CheckOut, EmbeddingOut, Readiness
 from bot.web.settings import HttpSettings, read_http_settings
 from core.errors import SettingsError, StorageError
 from core.logs import bind
@@ -152,7 +152,8 @@ class Server:
         app = self._app
         upkeep = KnowledgeUpkeep(app.library.keeper, app.stores.exclusive)
         first_start = not await app.stores.knowledge_store.sources()
-        self._tasks.append(asyncio.create_task(upkeep.run()))
+        embeddings = EmbeddingUpkeep(app.library.reembedding, app.stores.exclusive)
+        self._tasks += [asyncio.create_task(upkeep.run()), asyncio.create_task(embeddings.run())]
         if first_start:
             log.info("reading_documents", wait_at_most_seconds=FIRST_SYNC_SECONDS)
             with contextlib.suppress(TimeoutError):
@@ -223,6 +224,7 @@ class Server:
             outbox=app.stores.outbox,
             turns=app.stores.turns,
             sources=app.stores.knowledge_store,
+            embedding=self._describe_embedding,
             readiness=self._readiness,
             stuck_loops=lambda: app.dispatcher.stuck_loops() if self._working else [],
             about=lambda: build_about(app),
@@ -244,6 +246,13 @@ class Server:
                 if endpoints is not None:
                     return SlackEndpoints(endpoints.events, endpoints.install, endpoints.oauth_redirect)
         return None
+
+    async def _describe_embedding(self) -> EmbeddingOut:
+        reembedding = self._app.library.reembedding
+        filling = await reembedding.progress()
+        return EmbeddingOut(
+            serving=reembedding.serving, wanted=filling.embedder, done=filling.done, total=filling.total
+        )
 
     async def _readiness(self) -> Readiness:
         checks: list[CheckOut] = []

@@ -10,6 +10,7 @@ from bot.commands.naming import parse_audience, parse_grant
 from bot.commands.running import FAILED, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Library
     from core.knowledge.documents import SyncReport
     from core.messages import Passage
     from core.settings import CoreSettings
@@ -29,14 +30,17 @@ def ingest(
 
         granted = [parse_grant(grant) for grant in grants]
         async with open_library(settings) as library:
+            await library.reembedding.follow()
             with open_progress("Reading") as show:
-                return await library.ingestor.sync(
+                report = await library.ingestor.sync(
                     locations,
                     collection=collection,
                     grants=granted,
                     chunking=parse_choice(chunking) if chunking else None,
                     on_progress=lambda now: show(now.done, now.total, now.uri),
                 )
+            await reembed(library)
+            return report
 
     report = run_command(work)
     # For a program a result is JSON wherever it goes; a person at a terminal reads sentences.
@@ -46,6 +50,22 @@ def ingest(
         describe_report(report)
     if report.failed and not (report.documents or report.deleted):
         raise SystemExit(FAILED)
+
+
+async def reembed(library: Library) -> None:
+    """Bring the embedder of the settings to serve, unless another process is at it."""
+    from bot.commands.progress import open_progress
+
+    if not library.reembedding.is_due():
+        return
+    serving = library.reembedding.serving
+    async with library.stores.exclusive.exclusively("reembedding") as ours:
+        if not ours:
+            tell(f"Another process is embedding everything with {library.embedder.name}.")
+            return
+        with open_progress(f"Embedding with {library.embedder.name}") as show:
+            await library.reembedding.fill(lambda done, total: show(done, total, ""))
+    tell(f"Searched with {library.embedder.name} from now on, and no longer with {serving}.")
 
 
 def describe_report(report: SyncReport) -> None:
@@ -75,6 +95,7 @@ def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
             )
         )
         async with open_library(settings) as library:
+            await library.reembedding.follow()
             await sync_once(library)
             return await library.knowledge.search(text, audience=reader, limit=k)
 

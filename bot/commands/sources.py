@@ -21,6 +21,7 @@ from bot.commands.running import (
 )
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Stores
     from core.knowledge.documents import Grant, QuarantinedDocument, SourceStatus, SyncReport
     from core.settings import CoreSettings
 
@@ -33,6 +34,7 @@ def list_sources(*, as_json: bool) -> None:
 
         async with open_stores(settings) as stores:
             store = stores.knowledge_store
+            await _tell_of_embedding(settings, stores)
             return [
                 (source, list((await store.quarantined(source.id)).values()) if source.failed else [])
                 for source in await store.sources()
@@ -46,6 +48,20 @@ def list_sources(*, as_json: bool) -> None:
         tell("There is no source yet. Name some in KNOWLEDGE, or run `threadlore ingest`.")
     for source, held in listed:
         _describe(source, held)
+
+
+async def _tell_of_embedding(settings: CoreSettings, stores: Stores) -> None:
+    """Where another embedder is set than the one that serves: how far it is."""
+    from bot.embedding import name_embedder
+
+    wanted = name_embedder(settings)
+    serving = await stores.vectors.serving_embedder()
+    if serving not in (None, wanted):
+        filling = await stores.vectors.filling(wanted)
+        tell(
+            f"{serving} serves until everything is embedded with {wanted}: {filling.done} of {filling.total}"
+            " chunks are. `serve` goes on with it by itself, and so does `ingest`."
+        )
 
 
 def _as_json(source: SourceStatus, held: Sequence[QuarantinedDocument]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bot.adapter import AdapterError
 from bot.asking import NotAnsweredInTimeError, PostedEffects, RecordedTurns
 from bot.web.adapter import WebAdapter
 from bot.web.guard import Guard, build_failure
-from bot.web.models import About, Failure, Liveness, Readiness
+from bot.web.models import About, EmbeddingOut, Failure, Liveness, Readiness
 from bot.web.settings import HttpSettings, check_http_settings
 from bot.web.sources import ListedSources, SourceRoutes
 from bot.web.turns import TurnRoutes
@@ -54,6 +54,7 @@ def build_http(
     outbox: PostedEffects,
     turns: RecordedTurns,
     sources: ListedSources,
+    embedding: Callable[[], Awaitable[EmbeddingOut]],
     readiness: Callable[[], Awaitable[Readiness]],
     about: Callable[[], About],
     registry: CollectorRegistry,
@@ -81,7 +82,7 @@ def build_http(
     _add_operations(app, readiness, stuck_loops, about, registry)
     routes = TurnRoutes(adapter, outbox=outbox, turns=turns, timeout_seconds=answer_timeout_seconds)
     app.include_router(routes.build_router())
-    app.include_router(SourceRoutes(sources).build_router())
+    app.include_router(SourceRoutes(sources, embedding).build_router())
     if slack is not None:
         _add_slack(app, slack)
     app.add_middleware(Guard, token=settings.http_token, host=settings.http_host)

@@ -102,6 +102,16 @@ class PlatformStatus(_Model):
     remedy: str | None = None
 
 
+class EmbeddingOut(_Model):
+    """Whose vectors are searched, and how far those of the embedder are that is set. Once they are complete, they
+    serve; until then `serving` and `wanted` differ."""
+
+    serving: str
+    wanted: str
+    done: int = Field(description="Chunks that have a vector of the wanted embedder.")
+    total: int
+
+
 class About(_Model):
     """What this installation runs on."""
 

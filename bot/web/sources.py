@@ -1,14 +1,14 @@
-"""The routes of the sources: GET /v1/sources and POST /v1/sources/{id}/sync."""
+"""The routes of the sources: GET /v1/sources, POST /v1/sources/{id}/sync and GET /v1/embedding."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, HTTPException
 
 from bot.web.adapter import WEB_CHANNEL
-from bot.web.models import Accepted, Failure, SourceFailure, SourceOut
+from bot.web.models import Accepted, EmbeddingOut, Failure, SourceFailure, SourceOut
 from core.knowledge.channel_messages import CHANNEL
 from core.knowledge.documents import QuarantinedDocument, SourceStatus
 from core.messages import Audience
@@ -28,14 +28,20 @@ class ListedSources(Protocol):
 
 
 class SourceRoutes:
-    def __init__(self, store: ListedSources) -> None:
+    def __init__(self, store: ListedSources, embedding: Callable[[], Awaitable[EmbeddingOut]]) -> None:
         self._store = store
+        self._embedding = embedding
 
     def build_router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1/sources", tags=["sources"])
-        router.add_api_route("", self.list_sources, summary="The sources, and how their last sync went")
+        router = APIRouter(prefix="/v1", tags=["sources"])
         router.add_api_route(
-            "/{source_id}/sync",
+            "/sources", self.list_sources, summary="The sources, and how their last sync went"
+        )
+        router.add_api_route(
+            "/embedding", self.show_embedding, summary="Which embedder serves, and which is being filled"
+        )
+        router.add_api_route(
+            "/sources/{source_id}/sync",
             self.sync,
             methods=["POST"],
             status_code=202,
@@ -47,6 +53,10 @@ class SourceRoutes:
     async def list_sources(self) -> list[SourceOut]:
         """Those that the answers over HTTP may come from, and channels."""
         return [await self._describe(source) for source in await self._listed()]
+
+    async def show_embedding(self) -> EmbeddingOut:
+        """After `EMBEDDING_MODEL` was changed, the new vectors are filled beside the old ones, which serve."""
+        return await self._embedding()
 
     async def sync(self, source_id: int) -> Accepted:
         """The server that keeps the sources in sync takes it up within seconds; watch `state`."""

@@ -11,7 +11,7 @@ import structlog
 from core.errors import ModelError, ModelPermanentError, SettingsError
 from core.knowledge.chunking import embedding_text
 from core.knowledge.pipeline import Embedding
-from core.knowledge.vector_store import VectorStore
+from core.knowledge.vector_store import Filling, VectorStore
 from core.ports import Embedder
 
 log = structlog.get_logger(__name__)
@@ -76,11 +76,21 @@ class Reembedding:
         """The name of the embedder that search uses here."""
         return self._in_use
 
-    @property
     def is_due(self) -> bool:
         """Whether the wanted embedder has yet to take over. Another process with other settings may have
         switched after this one had begun: then its settings are the newer ones."""
         return self._in_use != self._wanted.name and not self._outdated
+
+    async def progress(self) -> Filling:
+        """How far the wanted embedder's vectors are. Raises StorageError."""
+        return await self._vectors.filling(self._wanted.name)
+
+    async def is_needed(self) -> bool:
+        """As `is_due`; also if something was stored with the former embedder after the switch, by a process
+        that had not noticed yet. Raises StorageError."""
+        if self._in_use != self._wanted.name:
+            return self.is_due()
+        return bool(await self._vectors.bare_chunks(self._wanted.name, after=0, limit=1))
 
     async def follow(self) -> None:
         """Use what serves. Raises StorageError."""

@@ -47,6 +47,8 @@ async function call(path, body, accept = "application/json") {
 
 export const sources = async () => (await call("/v1/sources")).json();
 
+export const embedding = async () => (await call("/v1/embedding")).json();
+
 export async function syncSource(id) {
   await call(`/v1/sources/${id}/sync`, {});
 }

@@ -1,6 +1,6 @@
 // The page of the sources: what each is up to, what could not be read, and a button to sync it now.
 
-import { keepToken, sources, syncSource } from "./client.js";
+import { embedding, keepToken, sources, syncSource } from "./client.js";
 import { element, link, safeLink } from "./markdown.js";
 
 const find = (id) => document.getElementById(id);
@@ -24,6 +24,17 @@ function show(list) {
     ? `${count(documents, "document")} from ${count(list.length, "source")}, as this page may read them.`
     : "There is no source yet. Name some in KNOWLEDGE, or run threadlore ingest.";
   find("sources").replaceChildren(...list.map(renderSource));
+}
+
+function showEmbedding(state) {
+  const waits = state.serving !== state.wanted;
+  find("embedding").hidden = !waits;
+  if (waits) {
+    find("embedding").replaceChildren(
+      `Embedding everything with ${state.wanted}: ${state.done.toLocaleString()} of ${count(state.total, "chunk")}. Until it is complete, ${state.serving} serves. `,
+      element("progress", { max: String(Math.max(state.total, 1)), value: String(state.done), "aria-label": "Chunks embedded" }));
+  }
+  return waits;
 }
 
 function renderSource(source) {
@@ -98,11 +109,12 @@ async function load(afterToken = false) {
   clearTimeout(timer);
   let pause = IDLE_MS;
   try {
-    const list = await sources();
+    const [list, state] = await Promise.all([sources(), embedding()]);
     show(list);
+    const filling = showEmbedding(state);
     tell(null);
     find("token-dialog").close();
-    if (list.some((source) => BUSY.has(source.state))) pause = BUSY_MS;
+    if (filling || list.some((source) => BUSY.has(source.state))) pause = BUSY_MS;
   } catch (error) {
     if (error.status === 401) {
       find("token-wrong").hidden = !afterToken;

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from bot.mailbox import BODIES, AnswerBody
 from bot.web.adapter import WEB_CHANNEL, WebAdapter
 from bot.web.app import build_http
-from bot.web.models import About, Readiness
+from bot.web.models import About, EmbeddingOut, Readiness
 from bot.web.settings import HttpSettings
 from core.messages import MessagePosted, Turn
 from core.ports import Effect
@@ -42,6 +42,7 @@ class WebHarness(MailboxPeople):
             outbox=self,
             turns=self,
             sources=InMemoryKnowledgeStore(),
+            embedding=_nothing_to_embed,
             readiness=_always_ready,
             about=lambda: About(version="0", answerer="extractive", embedder="local", platforms=[]),
             registry=CollectorRegistry(),
@@ -118,3 +119,7 @@ async def open_harness() -> AsyncIterator[WebHarness]:
     await harness.aclose()
     await harness.adapter.aclose()
     await harness.sender.aclose()
+
+
+async def _nothing_to_embed() -> EmbeddingOut:
+    return EmbeddingOut(serving="local", wanted="local", done=0, total=0)

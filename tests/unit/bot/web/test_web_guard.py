@@ -24,6 +24,7 @@ GUARDED = {
     "/v1/turns",
     "/v1/turns/{turn_id}/feedback",
     "/v1/sources",
+    "/v1/embedding",
     "/v1/sources/{source_id}/sync",
 }
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - judged only; nothing listens there
@@ -95,6 +96,7 @@ async def test_the_bearer_of_the_token_may_do_everything_from_anywhere() -> None
             "/v1/turns": 200,
             "/v1/turns/{turn_id}/feedback": 404,
             "/v1/sources": 200,
+            "/v1/embedding": 200,
             "/v1/sources/{source_id}/sync": 404,
         }
         assert (await ground.http.get("/no/such/path")).status_code == 404

@@ -106,6 +106,7 @@ async def test_the_interface_describes_itself() -> None:
             "/v1/turns",
             "/v1/turns/{turn_id}/feedback",
             "/v1/sources",
+            "/v1/embedding",
             "/v1/sources/{source_id}/sync",
         }
         ask = document["paths"]["/v1/turns"]["post"]

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from bot.adapter import Delivery, Rendered, ReplyTarget
 from bot.web.adapter import WebAdapter
 from bot.web.app import build_http
-from bot.web.models import About, PlatformStatus, Readiness
+from bot.web.models import About, EmbeddingOut, PlatformStatus, Readiness
 from bot.web.settings import HttpSettings
 from core.errors import StorageUnavailableError
 from core.messages import (
@@ -219,6 +219,7 @@ async def open_ground(
         outbox=records,
         turns=records,
         sources=store,
+        embedding=nothing_to_embed,
         readiness=readiness,
         about=make_about,
         registry=registry or CollectorRegistry(),
@@ -228,6 +229,10 @@ async def open_ground(
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=base_url) as http:
         yield Ground(app=app, worker=worker, records=records, store=store, adapter=adapter, http=http)
+
+
+async def nothing_to_embed() -> EmbeddingOut:
+    return EmbeddingOut(serving="fake:words", wanted="fake:words", done=0, total=0)
 
 
 def make_settings(*, token: str | None = None, host: str = "127.0.0.1", port: int = 8080) -> HttpSettings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_serving_embedders"
-down_revision = "0013_document_facts"
+revision = "0015_serving_embedders"
+down_revision = "0014_channel_messages"
 branch_labels = None
 depends_on = None
 
