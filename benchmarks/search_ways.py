@@ -85,6 +85,7 @@ class BareStatement:
         given: Mapping[str, Any] = {
             **audience.model_dump(),
             "text": question.text,
+            "context": "",
             "collections": None,
             "limit": ROWS,
         }

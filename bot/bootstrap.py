@@ -276,9 +276,9 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
 
     settings = library.stores.settings
 
-    async def search(query: str, *, audience: Audience) -> list[Passage]:
+    async def search(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         return await library.knowledge.read(
-            query, audience=audience, limit=PASSAGES_PER_ANSWER, or_by_words=True
+            query, audience=audience, limit=PASSAGES_PER_ANSWER, or_by_words=True, context=context
         )
 
     return Assistant(

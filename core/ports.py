@@ -238,11 +238,13 @@ class KnowledgeStore(SourceStore, Protocol):
         audience: Audience,
         limit: int,
         collections: Collection[str] | None = None,
+        context: str = "",
     ) -> list[Passage]:
         """The best passages of both legs, fused, that everyone in the audience may read; best first. A chunk
         with a parent gives the whole parent, as often as chunks of it were found. Without a `vector` the
         lexical leg searches alone, and no `similarity` is known.
-        `collections` narrows further, by name. Raises EmbeddingMismatchError."""
+        `collections` narrows further, by name. `context`: words said before, which count a little (the policy's
+        `context_weight`) in the lexical leg. Raises EmbeddingMismatchError."""
         ...
 
 

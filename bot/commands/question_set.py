@@ -41,8 +41,10 @@ def build_ask(library: Library, models: Sequence[ChatModel]) -> Ask:
     graph = build_graph()
     judgement = find_judgement(library.embedder.name)
 
-    async def search(query: str, *, audience: Audience) -> list[Passage]:
-        return await library.knowledge.read(query, audience=audience, limit=PASSAGES_PER_ANSWER)
+    async def search(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
+        return await library.knowledge.read(
+            query, audience=audience, limit=PASSAGES_PER_ANSWER, context=context
+        )
 
     async def ask(question: str, *, memory: Memory, audience: Audience) -> Reply:
         assistant = Assistant(

@@ -37,13 +37,14 @@ from core.evaluation.metrics import (
 )
 from core.knowledge.chunking import ChunkingPolicy
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
+from core.knowledge.thread_words import words_of_thread
 from core.memory import fit
 from core.messages import Frozen, Memory
 from core.ports import ChatModel, Embedder, KnowledgeStore
 
 QueryForm = Literal["text", "rewrite", "history"]
 """What is searched for: the query alone; the standalone form that the set brings along; the query
-rewritten by us with the turns before it in memory."""
+rewritten by us with the turns before it in memory, and the words of those turns beside it."""
 
 NDCG_DEPTH = 10
 MEMORY_TOKENS = 2000
@@ -102,6 +103,10 @@ async def run_retrieval(
     judgements = dataset.judgements(split)
     queries = judged_queries(dataset, split, judgements)
     forms = await _query_forms(queries, query, rewriter)
+    said = [
+        words_of_thread(form, memory_of(each)) if query == "history" else ""
+        for each, form in zip(queries, forms, strict=True)
+    ]
     rankings: list[list[str]] = []
     search_seconds: list[float] = []
     async with open_run_collection(
@@ -112,11 +117,13 @@ async def run_retrieval(
         exclusively=exclusively,
         on_progress=on_progress,
     ) as run:
-        for text in forms:
+        for text, context in zip(forms, said, strict=True):
             vector = await embedder.embed_query(text)
             started = time.perf_counter()
             rankings.append(
-                await rank_documents(run, store, embedder, text, vector, max(k, NDCG_DEPTH), reranker)
+                await rank_documents(
+                    run, store, embedder, text, vector, max(k, NDCG_DEPTH), reranker, context
+                )
             )
             search_seconds.append(time.perf_counter() - started)
             on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
@@ -173,6 +180,7 @@ async def rank_documents(
     vector: Sequence[float],
     documents: int,
     reranker: Reranker | None = None,
+    context: str = "",
 ) -> list[str]:
     """The ids of the first `documents` distinct documents, each at the place of its best passage."""
     limit = max(documents * 2, PASSAGES_READ if reranker else 0)
@@ -184,6 +192,7 @@ async def rank_documents(
             audience=run.audience,
             limit=limit,
             collections=[run.name],
+            context=context,
         )
         if reranker:
             read = await rerank(reranker, text, passages[:PASSAGES_READ], timeout_seconds=RERANK_SECONDS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from langgraph.runtime import Runtime
 
 from core.graph.state import TurnContext, TurnState
+from core.knowledge.thread_words import words_of_thread
 from core.messages import Passage
 
 
@@ -14,7 +15,8 @@ async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
     """Sets `passages`, best first; none at all is a reason to abstain."""
     context = runtime.context
     with context.trace.span("search", query=state["query"]) as facts:
-        passages = tuple(await context.search(state["query"], audience=state["audience"]))
+        said = words_of_thread(state["query"], state["memory"])
+        passages = tuple(await context.search(state["query"], audience=state["audience"], context=said))
         by_words = found_by_words(passages)
         if by_words:
             facts["by_words_alone"] = True

@@ -31,9 +31,9 @@ STEPS_LIMIT = 25
 
 
 class Search(Protocol):
-    """The best passages for a query that everyone in the audience may read."""
+    """The best passages for a query that everyone in the audience may read; `context`: words said before."""
 
-    def __call__(self, query: str, *, audience: Audience) -> Awaitable[list[Passage]]: ...
+    def __call__(self, query: str, *, audience: Audience, context: str = "") -> Awaitable[list[Passage]]: ...
 
 
 class TurnState(TypedDict, total=False):

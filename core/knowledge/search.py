@@ -43,9 +43,11 @@ class Knowledge:
         limit: int = 8,
         collections: Collection[str] | None = None,
         or_by_words: bool = False,
+        context: str = "",
     ) -> list[Passage]:
         """The best passages for the query, best first; none for a blank query. `collections` narrows by
         name. `or_by_words`: while the embedder fails, the words alone will do, and no `similarity` is known.
+        `context`: words said before, which count a little.
 
         Raises ModelError (with `or_by_words` SearchImpairedError, where the words find nothing) and
         StorageError.
@@ -53,8 +55,10 @@ class Knowledge:
         if not query.strip():
             return []
         if self.reranker is None:
-            return await self._search(query, audience, limit, collections, or_by_words)
-        found = await self._search(query, audience, max(limit, PASSAGES_READ), collections, or_by_words)
+            return await self._search(query, audience, limit, collections, or_by_words, context)
+        found = await self._search(
+            query, audience, max(limit, PASSAGES_READ), collections, or_by_words, context
+        )
         ranked = await rerank(self.reranker, query, found)
         return put_surplus_last(ranked, limit)[:limit]
 
@@ -65,6 +69,7 @@ class Knowledge:
         limit: int,
         collections: Collection[str] | None,
         or_by_words: bool,
+        context: str,
     ) -> list[Passage]:
         embedder = self._embedder
         vector = await _embed(embedder, query, or_by_words)
@@ -77,6 +82,7 @@ class Knowledge:
                 audience=audience,
                 limit=asked_for,
                 collections=collections,
+                context=context,
             )
             if vector is None and not found:
                 raise SearchImpairedError("the embedder fails, and nothing holds the words of the query")
@@ -94,6 +100,7 @@ class Knowledge:
         limit: int = 8,
         collections: Collection[str] | None = None,
         or_by_words: bool = False,
+        context: str = "",
     ) -> list[Passage]:
         """What an answer is written from: as `search`, with neighbours merged into readable passages."""
         return merge_neighbours(
@@ -103,6 +110,7 @@ class Knowledge:
                 limit=limit,
                 collections=collections,
                 or_by_words=or_by_words,
+                context=context,
             )
         )
 

@@ -44,6 +44,7 @@ class SearchPolicy(Frozen):
     coverage: its BM25 score as a share of what a chunk that repeats every word of the question for ever
     would reach. Both are figures of the pair of question and chunk alone, so that scores of different questions
     can be compared; ranks, which reciprocal rank fusion goes by, say less (docs/evaluation.md).
+    `context_weight` is what a word said before counts beside one of the question.
     `leg_size` is how many chunks each leg proposes; up to `exact_rows`, no fewer than are asked for.
 
     Up to `lexical_exact_rows` readable chunks, the lexical leg scores each of them. Beyond, it looks at those with the
@@ -54,6 +55,7 @@ class SearchPolicy(Frozen):
 
     dense_weight: float = Field(default=0.45, ge=0)
     lexical_weight: float = Field(default=0.55, ge=0)
+    context_weight: float = Field(default=0.15, ge=0, le=1)
     leg_size: int = Field(default=100, ge=1, le=1000)
     lexical_rows: int = Field(default=4_000, ge=1)
     lexical_exact_rows: int = Field(default=10_000, ge=1)

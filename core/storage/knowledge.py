@@ -141,9 +141,11 @@ class PostgresKnowledgeStore(PostgresSources):
         audience: Audience,
         limit: int,
         collections: Collection[str] | None = None,
+        context: str = "",
     ) -> list[Passage]:
         parameters = {
             "text": text.replace("\x00", " "),
+            "context": context.replace("\x00", " "),
             **audience.model_dump(),
             "collections": None if collections is None else sorted(collections),
             "limit": limit,

@@ -59,9 +59,13 @@ dense_found AS MATERIALIZED (
 # others only help to score.
 _WORDS = r"""
 words AS MATERIALIZED (
-    SELECT lexeme, least(coalesce(readable, 0), (SELECT chunks FROM scope)) AS holding,
+    SELECT lexeme, share, least(coalesce(readable, 0), (SELECT chunks FROM scope)) AS holding,
            coalesce(everywhere, 0) AS looked_at
-    FROM unnest(tsvector_to_array(to_tsvector('english', :text))) AS w (lexeme)
+    FROM (SELECT lexeme, max(share) AS share
+          FROM (SELECT unnest(tsvector_to_array(to_tsvector('english', :text))) AS lexeme, 1.0 AS share
+                UNION ALL
+                SELECT unnest(tsvector_to_array(to_tsvector('english', :context))), {context_weight}) said
+          GROUP BY lexeme) w
     CROSS JOIN LATERAL (
         SELECT sum(s.chunks) AS everywhere,
                sum(s.chunks) FILTER (WHERE s.collection_id = ANY((SELECT ids FROM scope)::bigint[])) AS readable
@@ -69,10 +73,10 @@ words AS MATERIALIZED (
             SELECT t.collection_id, t.chunks FROM term_statistics t
             WHERE t.collection_id = k.id AND t.lexeme = w.lexeme LIMIT 1) s) counted
 ), weighed AS MATERIALIZED (
-    SELECT lexeme, ln(1 + (scope.chunks - holding + 0.5) / (holding + 0.5))::float8 AS weight,
+    SELECT lexeme, (share * ln(1 + (scope.chunks - holding + 0.5) / (holding + 0.5)))::float8 AS weight,
            sum(greatest(looked_at, 1)) OVER rarest <= {lexical_rows} OR row_number() OVER rarest = 1 AS chosen
-    FROM words, scope WINDOW rarest AS (ORDER BY looked_at, lexeme)
-    ORDER BY holding, lexeme LIMIT {lexical_words}
+    FROM words, scope WINDOW rarest AS (ORDER BY share DESC, looked_at, lexeme)
+    ORDER BY share DESC, holding, lexeme LIMIT {lexical_words}
 ), question AS MATERIALIZED (
     SELECT sum(weight) AS most,
            (string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')
@@ -168,7 +172,7 @@ ORDER BY f.rank"""
 
 
 def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
-    """The statement. Parameters: text, vector (as pgvector writes it), platform, workspace, channel,
+    """The statement. Parameters: text, context, vector (as pgvector writes it), platform, workspace, channel,
     collections (names, or null for all), limit."""
     values = {
         "table": model.table,
@@ -191,6 +195,7 @@ def _compose(values: Mapping[str, object], parts: Sequence[str]) -> TextualSelec
     legs = [part.format(**values) for part in parts]
     statement = text("WITH " + ", ".join([_READABLE.strip(), *(leg.strip() for leg in legs)])).bindparams(
         bindparam("text", type_=Text),
+        bindparam("context", type_=Text),
         bindparam("platform", type_=Text),
         bindparam("workspace", type_=Text),
         bindparam("channel", type_=Text),

@@ -91,6 +91,7 @@ class InMemoryKnowledgeStore(InMemorySources):
         audience: Audience,
         limit: int,
         collections: Collection[str] | None = None,
+        context: str = "",
     ) -> list[Passage]:
         if vector is not None:
             self._check_model(embedder, len(vector))
@@ -100,7 +101,7 @@ class InMemoryKnowledgeStore(InMemorySources):
             for document, chunk in readable.values()
             if vector is not None and document.embedder == embedder
         }
-        coverages = self._coverages(text, [chunk for _, chunk in readable.values()])
+        coverages = self._coverages(text, context, [chunk for _, chunk in readable.values()])
         size = max(self._policy.leg_size, limit)
         dense, lexical = _ranks(similarities, size), _ranks(coverages, size)
         fused = self._policy.fuse(
@@ -159,17 +160,19 @@ class InMemoryKnowledgeStore(InMemorySources):
             for chunk in document.chunks
         }
 
-    def _coverages(self, query: str, chunks: Sequence[StoredChunk]) -> dict[int, float]:
-        """BM25 as a share of the most that the query allows."""
+    def _coverages(self, query: str, context: str, chunks: Sequence[StoredChunk]) -> dict[int, float]:
+        """BM25 as a share of the most that the query and its context allow."""
+        shares = dict.fromkeys(_words(context), self._policy.context_weight)
+        shares |= dict.fromkeys(_words(query), 1.0)
         scores: defaultdict[int, float] = defaultdict(float)
         most = 0.0
-        for word in set(_words(query)):
+        for word, share in shares.items():
             matches = [chunk for chunk in chunks if word in chunk.words]
-            idf = math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))
+            idf = share * math.log(1 + (len(chunks) - len(matches) + 0.5) / (len(matches) + 0.5))
             most += idf
             for chunk in matches:
                 scores[chunk.id] += idf * share_of_word(chunk.words[word], chunk.words.total())
-        return {id: score / most for id, score in scores.items()}
+        return {id: score / most for id, score in scores.items()} if most else {}
 
 
 def _read_whole(document: KeptDocument, chunk: StoredChunk) -> Passage:

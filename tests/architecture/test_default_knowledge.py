@@ -62,9 +62,9 @@ async def assistant(
     inbox = InMemoryInbox()
     turns = InMemoryTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
 
-    async def search(query: str, *, audience: Audience) -> list[Passage]:
+    async def search(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         return await knowledge.read(
-            query, audience=audience, limit=PASSAGES_PER_ANSWER, collections=[COLLECTION]
+            query, audience=audience, limit=PASSAGES_PER_ANSWER, collections=[COLLECTION], context=context
         )
 
     answerer = ExtractiveAnswerer(embedder.name)

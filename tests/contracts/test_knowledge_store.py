@@ -59,7 +59,13 @@ class Shelf:
         await self.store.put_documents(source_id, documents, embedder=self.embedder.name)
 
     async def search(
-        self, query: str, audience: Audience = ANYONE, *, limit: int = 5, collections: set[str] | None = None
+        self,
+        query: str,
+        audience: Audience = ANYONE,
+        *,
+        limit: int = 5,
+        collections: set[str] | None = None,
+        context: str = "",
     ) -> list[Passage]:
         return await self.store.search(
             query,
@@ -68,6 +74,7 @@ class Shelf:
             audience=audience,
             limit=limit,
             collections=collections,
+            context=context,
         )
 
     async def found(
@@ -79,6 +86,29 @@ class Shelf:
 @pytest.fixture
 def shelf(store: KnowledgeStore) -> Shelf:
     return Shelf(store)
+
+
+async def test_words_said_before_tip_the_scales_between_equals(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, forms="The limit of the printer.", trains="The limit of the railway.")
+    for topic, wanted in (("railway", "trains"), ("printer", "forms")):
+        first, second = await shelf.search("What is the limit?", context=f"{topic} delays")
+        assert (first.uri, first.score > second.score) == (wanted, True)
+
+
+async def test_words_said_before_do_not_outweigh_the_question(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+    [first, *_] = await shelf.search("annual leave", context="agency travel trip")
+    assert first.uri == "leave"
+
+
+async def test_words_said_before_find_what_a_question_without_a_word_means(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL)
+    [first, *_] = await shelf.search("what is it?", context="travel agency")
+    assert first.uri == "travel"
+    assert first.lexical_rank == 1
 
 
 async def test_the_best_passage_comes_first_with_what_is_known_of_it(shelf: Shelf) -> None:

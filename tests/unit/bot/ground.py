@@ -40,7 +40,7 @@ def ask_message(text: str = "Where do I get a badge?", thread: str = "T1", id: s
     return message.model_copy(update={"at": datetime.now(UTC)})
 
 
-async def find_badges(query: str, *, audience: Audience) -> list[Passage]:
+async def find_badges(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
     return [make_passage()]
 
 

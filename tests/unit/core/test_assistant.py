@@ -55,7 +55,7 @@ class ScriptedSearch:
         self.queries: list[str] = []
         self.audiences: list[Audience] = []
 
-    async def __call__(self, query: str, *, audience: Audience) -> list[Passage]:
+    async def __call__(self, query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         self.queries.append(query)
         self.audiences.append(audience)
         if self.failures:

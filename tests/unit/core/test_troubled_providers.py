@@ -105,7 +105,7 @@ class Providers:
         return await assistant.answer(question, self.shown.append)
 
 
-async def find_backups(query: str, *, audience: Audience) -> list[Passage]:
+async def find_backups(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
     return [PASSAGE]
 
 
@@ -281,7 +281,7 @@ async def test_one_turn_makes_at_most_eight_calls() -> None:
 async def test_one_turn_uses_at_most_sixty_thousand_tokens(providers: Providers) -> None:
     many = PASSAGE.model_copy(update={"text": FACT * 1200})  # about 30,000 tokens
 
-    async def find_much(query: str, *, audience: Audience) -> list[Passage]:
+    async def find_much(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         return [many]
 
     providers.first.break_all(Fault(kind="cut"))

@@ -89,7 +89,7 @@ async def knowledge(embedder: HostedEmbedder) -> Knowledge:
 
 
 def make_assistant(knowledge: Knowledge) -> Assistant:
-    async def search(query: str, *, audience: Audience) -> list[Passage]:
+    async def search(query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         return await knowledge.read(query, audience=audience, or_by_words=True)
 
     inbox, model = InMemoryInbox(), ExtractiveAnswerer()
