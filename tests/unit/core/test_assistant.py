@@ -54,10 +54,12 @@ class ScriptedSearch:
         self.failures = failures
         self.queries: list[str] = []
         self.audiences: list[Audience] = []
+        self.contexts: list[str] = []
 
     async def __call__(self, query: str, *, audience: Audience, context: str = "") -> list[Passage]:
         self.queries.append(query)
         self.audiences.append(audience)
+        self.contexts.append(context)
         if self.failures:
             self.failures -= 1
             raise StorageUnavailableError("gone for a moment")
@@ -145,6 +147,7 @@ async def test_a_follow_up_is_rewritten_with_the_memory_of_its_thread() -> None:
     question = make_question("And how long?").model_copy(update={"earlier": (earlier,)})
     turn, _ = await ask(assistant, question)
     assert search.queries == ["How long are backups kept in the second region?"]
+    assert search.contexts == ["talk"], "the words of the thread that the question has not, for the search"
     assert turn.query == search.queries[0]
     assert turn.question == "And how long?"
 

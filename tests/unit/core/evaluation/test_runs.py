@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import DatasetError, ModelPermanentError
 from core.evaluation.collection import Progress
 from core.evaluation.datasets import Dataset, read_dataset
-from core.evaluation.runs import memory_of, run_retrieval
-from core.messages import Audience
+from core.evaluation.runs import QueryForm, memory_of, run_retrieval
+from core.messages import Audience, Passage
 from core.ports import ModelDelta, ModelRequest
 from core.testing.embedder import FakeEmbedder
 from core.testing.knowledge import InMemoryKnowledgeStore
@@ -157,6 +158,26 @@ async def test_asking_with_the_history_lets_the_model_rewrite_with_the_turns_bef
     (request,) = rewriter.requests  # only the query that has turns before it
     assert request.task == "rewrite"
     assert request.memory.turns == (("what does the bakery sell?", "Bread."),)
+
+
+async def test_asking_with_the_history_searches_with_the_words_of_the_thread_beside(dataset: Dataset) -> None:
+    class Listening(InMemoryKnowledgeStore):
+        async def search(self, text: str, *arguments: Any, context: str = "", **named: Any) -> list[Passage]:
+            heard.append((text, context))
+            return await super().search(text, *arguments, context=context, **named)
+
+    heard: list[tuple[str, str]] = []
+    forms: list[QueryForm] = ["history", "text"]
+    for query in forms:
+        await run_retrieval(
+            dataset,
+            store=Listening(),
+            embedder=FakeEmbedder(),
+            split="train",
+            query=query,
+            rewriter=ScriptedRewriter(None),
+        )
+    assert heard == [("and before sunrise?", "bakery sell bread"), ("and before sunrise?", "")]
 
 
 async def test_a_rewriter_that_fails_leaves_the_query_as_it_was(dataset: Dataset) -> None:
