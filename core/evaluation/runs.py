@@ -103,10 +103,7 @@ async def run_retrieval(
     judgements = dataset.judgements(split)
     queries = judged_queries(dataset, split, judgements)
     forms = await _query_forms(queries, query, rewriter)
-    said = [
-        words_of_thread(form, memory_of(each)) if query == "history" else ""
-        for each, form in zip(queries, forms, strict=True)
-    ]
+    depth = max(k, NDCG_DEPTH)
     rankings: list[list[str]] = []
     search_seconds: list[float] = []
     async with open_run_collection(
@@ -117,14 +114,11 @@ async def run_retrieval(
         exclusively=exclusively,
         on_progress=on_progress,
     ) as run:
-        for text, context in zip(forms, said, strict=True):
+        for text, context in forms:
             vector = await embedder.embed_query(text)
             started = time.perf_counter()
-            rankings.append(
-                await rank_documents(
-                    run, store, embedder, text, vector, max(k, NDCG_DEPTH), reranker, context
-                )
-            )
+            found = await rank_documents(run, store, embedder, text, vector, depth, reranker, context)
+            rankings.append(found)
             search_seconds.append(time.perf_counter() - started)
             on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
         figures = measure_rankings(rankings, [judgements[each.id] for each in queries], k)
@@ -203,18 +197,24 @@ async def rank_documents(
         limit *= 3
 
 
-async def _query_forms(queries: Sequence[Query], form: QueryForm, rewriter: ChatModel | None) -> list[str]:
+async def _query_forms(
+    queries: Sequence[Query], form: QueryForm, rewriter: ChatModel | None
+) -> list[tuple[str, str]]:
+    """What is searched for, each with the words of its thread."""
     if form == "text":
-        return [each.text for each in queries]
+        return [(each.text, "") for each in queries]
     if form == "rewrite":
         if not any(each.rewrite for each in queries):
             raise DatasetError(
                 "No query of this set has a rewrite. Ask with the text or the history instead."
             )
-        return [each.rewrite or each.text for each in queries]
+        return [(each.rewrite or each.text, "") for each in queries]
     if rewriter is None:
         raise ValueError("asking with the history needs a model that rewrites")
-    return [await rewrite_with_history(each, rewriter) for each in queries]
+    written = [await rewrite_with_history(each, rewriter) for each in queries]
+    return [
+        (text, words_of_thread(text, memory_of(each))) for each, text in zip(queries, written, strict=True)
+    ]
 
 
 def memory_of(query: Query, memory_tokens: int = MEMORY_TOKENS) -> Memory:
