@@ -151,7 +151,7 @@ class PostgresKnowledgeStore(PostgresSources):
             "limit": limit,
         }
         if vector is None:
-            rows = await self._database.run(self._by_words, parameters)
+            rows = await self._database.run(self._by_words, parameters, pool=self._database.searches)
             return [_passage(row) for row in rows]
         parameters["vector"] = render_vector(vector)
         try:
@@ -171,7 +171,7 @@ class PostgresKnowledgeStore(PostgresSources):
         if model is None:
             return []
         model.require(dimensions)
-        return await self._database.run(self._statement(model), parameters)
+        return await self._database.run(self._statement(model), parameters, pool=self._database.searches)
 
     def _is_dropped(self, embedder: str, error: DBAPIError) -> bool:
         """Whether the vectors that we know of were dropped meanwhile, as those of a former embedder are: then
