@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from core import notices
-from core.errors import ModelError, SearchImpairedError, ThreadloreError
+from core.errors import ModelError, SearchImpairedError, StorageUnavailableError, ThreadloreError
 from core.graph.state import (
     STEPS_LIMIT,
     NothingToQuoteError,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PASSAGES_PER_ANSWER = 8
 """How many passages a model gets to answer from."""
+PAUSES_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2)
+"""Before the database is asked again: six seconds in all, longer than it takes to start again after a crash."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,13 +117,21 @@ class Assistant:
             answer, outcome = refusal(notices.BROKEN, "broken"), "failed"
         return self._turn(question, trace, answer, outcome, state)
 
+    async def _recall(self, question: Question) -> Memory:
+        """What the thread remembers. A database that is away for a moment is asked again."""
+        for pause_seconds in PAUSES_SECONDS:
+            try:
+                return await self._memory.recall(question.thread, question.earlier, without=question.turn_id)
+            except StorageUnavailableError as error:
+                log.warning("memory_asked_again", after_seconds=pause_seconds, detail=str(error)[:300])
+                await asyncio.sleep(pause_seconds)
+        return await self._memory.recall(question.thread, question.earlier, without=question.turn_id)
+
     async def _run(self, question: Question, trace: TurnTrace, on_text: Callable[[str], None]) -> TurnState:
         with trace.span("remember") as facts:
             memory = Memory()
             if question.earlier or not question.begins_thread:
-                memory = await self._memory.recall(
-                    question.thread, question.earlier, without=question.turn_id
-                )
+                memory = await self._recall(question)
             facts.update(turns=len(memory.turns), summary=bool(memory.summary), earlier=len(memory.earlier))
         context = TurnContext(
             models=self._models,

@@ -41,7 +41,12 @@ def build_graph() -> TurnGraph:
         "search",
         search,
         retry_policy=RetryPolicy(
-            max_attempts=3, initial_interval=0.2, retry_on=StorageUnavailableError, jitter=True
+            # Patient for six seconds in all, as with the memory: a database starts again after a crash.
+            max_attempts=6,
+            initial_interval=0.2,
+            backoff_factor=2.0,
+            retry_on=StorageUnavailableError,
+            jitter=False,
         ),
     )
     graph.add_node(

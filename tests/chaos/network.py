@@ -90,12 +90,14 @@ async def stall_database_links(
 async def refresh_sockets(world: World, seed: int, *, questions: int = 100, seconds: float = 10.0) -> Outcome:
     """N2: Slack asks for new sockets in the middle of a burst, and closes the old ones."""
     chance = random.Random(seed)
+    links = world.slack.deliverer.links
+    # A process asks for six sockets a minute at most: those of an earlier run may have to come back first.
+    await world.slack.until(lambda: len(links.open) >= len(world.ingresses()), 120.0)
     crowd = Crowd(world)
     asking = asyncio.create_task(crowd.ask_all_over(questions, seconds))
     refreshes = 0
     while not asking.done():
         await asyncio.sleep(chance.uniform(0.5, 2.0))
-        links = world.slack.deliverer.links
         refreshes += len(links.open)
         await links.ask_to_reconnect(
             chance.choice(("refresh_requested", "warning")), close_after_seconds=chance.uniform(0.2, 1.0)

@@ -15,7 +15,7 @@ from core.errors import ModelPermanentError, ModelTransientError, StorageUnavail
 from core.graph.build import build_graph
 from core.memory import ThreadMemory
 from core.messages import Audience, Author, Channel, Message, Passage, Thread, Turn
-from core.ports import NO_ANSWER, ChatModel, ModelRequest
+from core.ports import NO_ANSWER, ChatModel, ModelRequest, Recollection
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox
 from core.testing.models import Act, FakeChatModel
@@ -220,6 +220,25 @@ async def test_a_model_that_says_nothing_more_ends_at_the_deadline(behaviour: st
 async def test_a_database_that_is_gone_for_a_moment_is_asked_again() -> None:
     turn, _ = await ask(make_assistant([FakeChatModel(ANSWER)], ScriptedSearch(BACKUPS, failures=2)))
     assert turn.outcome == "answered"
+
+
+class ForgetfulTurnStore(InMemoryTurnStore):
+    """Cannot be reached at the first two attempts to read what a thread remembers."""
+
+    recalls = 0
+
+    async def recall(self, thread: Thread, *, limit: int) -> Recollection:
+        self.recalls += 1
+        if self.recalls <= 2:
+            raise StorageUnavailableError("gone for a moment")
+        return await super().recall(thread, limit=limit)
+
+
+async def test_a_memory_that_is_gone_for_a_moment_is_asked_again() -> None:
+    inbox = InMemoryInbox()
+    turns = ForgetfulTurnStore(inbox, InMemoryOutbox(inbox), InMemoryFeedbackStore())
+    turn, _ = await ask(make_assistant([FakeChatModel(ANSWER)], ScriptedSearch(BACKUPS), turns))
+    assert (turn.outcome, turns.recalls) == ("answered", 3)
 
 
 @pytest.mark.parametrize("text", ["", "   \n"])
