@@ -53,13 +53,13 @@ Runs = list[tuple[Scenario, int]]
 """What is left to do: scenarios with a seed each."""
 
 
-async def run_group(left: Runs, results: Results, *, brief: bool) -> bool:
+async def run_group(left: Runs, results: Results, *, brief: bool, revision: str) -> bool:
     """All of it, in one world as long as nothing goes wrong there. Whether everything held."""
     held = True
     while left:
         try:
             async with world_for(left[0][0], brief=brief) as world:
-                held &= await _run_in(world, left, results, brief=brief)
+                held &= await _run_in(world, left, results, brief=brief, revision=revision)
         except (AssertionError, OSError, RuntimeError, TimeoutError) as error:
             held = False
             problem = f"no cluster for it: {type(error).__name__}: {str(error)[:300]}"
@@ -80,9 +80,9 @@ def keep_logs(world: World, outcome: Outcome) -> Path:
     return folder
 
 
-async def _run_in(world: World, left: Runs, results: Results, *, brief: bool) -> bool:
+async def _run_in(world: World, left: Runs, results: Results, *, brief: bool, revision: str) -> bool:
     """One after the other until one has a problem that may have harmed the world; then count all again."""
-    revision, done, held = find_revision(), list[tuple[Outcome, int]](), True
+    done, held = list[tuple[Outcome, int]](), True
     while left:
         begun = len(world.crowds)
         scenario, seed = left.pop(0)
@@ -123,9 +123,9 @@ def plan_runs(arguments: argparse.Namespace, results: Results) -> list[Runs]:
 
 async def main() -> int:
     arguments, results = read_arguments(), Results()
-    held = True
+    held, revision = True, find_revision()  # replicas are forked from what is imported once, now
     for group in plan_runs(arguments, results) if not arguments.page else ():
-        held &= await run_group(group, results, brief=arguments.brief)
+        held &= await run_group(group, results, brief=arguments.brief, revision=revision)
     PAGE.write_text(render_page(results))
     say(f"{PAGE} is written.")
     return 0 if held else 1
