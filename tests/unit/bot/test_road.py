@@ -379,7 +379,7 @@ async def test_a_deletion_that_comes_first_wins() -> None:
 
 
 async def test_a_question_deleted_while_it_is_answered_leaves_nothing() -> None:
-    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.4)))
+    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.4), reply=lambda _: ANSWER))
     message = ask_message()
     async with ground.running():
         await ground.adapter.say(make_posted(message))
@@ -502,7 +502,9 @@ class AwayInbox(InMemoryInbox):
 
 
 async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_workers() -> None:
-    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=2.5)), lease_seconds=0.6)
+    ground = Ground(
+        model=FakeChatModel(Act(text=ANSWER, delay_seconds=2.5), reply=lambda _: ANSWER), lease_seconds=0.6
+    )
     inbox = AwayInbox()
     ground.use_inbox(inbox)
     async with ground.running():
@@ -520,7 +522,9 @@ async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_t
 
 async def test_an_answer_that_is_whole_before_its_lease_was_renewed_waits_for_the_next_attempt() -> None:
     ground = Ground(
-        model=FakeChatModel(Act(text=ANSWER, delay_seconds=1.0)), lease_seconds=0.6, concurrency=1
+        model=FakeChatModel(Act(text=ANSWER, delay_seconds=1.0), reply=lambda _: ANSWER),
+        lease_seconds=0.6,
+        concurrency=1,
     )
     inbox = AwayInbox()
     ground.use_inbox(inbox)
@@ -537,7 +541,9 @@ async def test_an_answer_that_is_whole_before_its_lease_was_renewed_waits_for_th
 
 
 async def test_an_item_that_cannot_be_put_back_for_now_is_not_left_to_its_lease() -> None:
-    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.3)), lease_seconds=0.6)
+    ground = Ground(
+        model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.3), reply=lambda _: ANSWER), lease_seconds=0.6
+    )
     inbox = AwayInbox()
     ground.use_inbox(inbox)
     async with ground.running():
@@ -562,7 +568,9 @@ class CountingInbox(InMemoryInbox):
 
 
 async def test_a_worker_with_no_room_left_waits_for_room() -> None:
-    ground = Ground(model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.5)), concurrency=1)
+    ground = Ground(
+        model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.5), reply=lambda _: ANSWER), concurrency=1
+    )
     ground.use_inbox(CountingInbox())
     async with ground.running():
         await ground.adapter.say(make_posted(ask_message(thread="T1")))
