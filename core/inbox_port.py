@@ -63,6 +63,9 @@ InboxEnd = Literal[
 
 
 CRASHES_BEFORE_PARKING = 3
+TRIES_TO_TELL = 5
+"""How many workers more may try to tell the asker of a question that crashed so often. On a starved machine leases
+run out under workers that live, and nobody is to be left in silence for that."""
 
 
 class Inbox(Protocol):
@@ -109,9 +112,10 @@ class Inbox(Protocol):
         """Set the item aside for operators; its thread goes on. Raises LeaseLostError."""
         ...
 
-    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING + TRIES_TO_TELL) -> int:
         """Take back expired leases, and return how many. The items are queued again; whoever claims one
-        that has crashed so often tells the asker and parks it. One that crashes even then is parked here."""
+        that has crashed CRASHES_BEFORE_PARKING times tells the asker and parks it. One that has crashed more
+        often than `crashes_before_parking` is parked here, and nobody is told."""
         ...
 
     async def parked(self) -> list[ParkedItem]:

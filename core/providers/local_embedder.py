@@ -179,6 +179,8 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _open_session(graph: Path) -> InferenceSession:
+    # Read once, when it is imported: otherwise it keeps an id of this machine and reports to its makers.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import LeaseLostError
 from core.messages import EVENTS, Event, Thread
-from core.ports import CRASHES_BEFORE_PARKING, Claim, InboxDepth, InboxEnd, ParkedItem
+from core.ports import CRASHES_BEFORE_PARKING, TRIES_TO_TELL, Claim, InboxDepth, InboxEnd, ParkedItem
 from core.storage import inbox_statements as sql
 from core.storage.database import Database
 from core.storage.inbox_intake import InboxIntake
@@ -150,11 +150,13 @@ class PostgresInbox:
     async def drop(self, ids: Sequence[int]) -> set[int]:
         return {row.id for row in await self._database.run(sql.DROP, {"ids": list(ids)})}
 
-    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING + TRIES_TO_TELL) -> int:
         rows = await self._database.run(sql.SWEEP, {"crashes_before_parking": crashes_before_parking})
         if rows:
             parked = [row.id for row in rows if row.state == "parked"]
-            log.warning("leases_expired", items=len(rows), parked=parked)
+            (log.error if parked else log.warning)(
+                "leases_expired", items=len(rows), parked_in_silence=parked
+            )
             self._look_at_all_next()
             self._wakeups.wake_everywhere()
         await self._database.run(sql.PRUNE)

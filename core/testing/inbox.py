@@ -21,7 +21,7 @@ from core.messages import (
     channel_of,
     order_key_of,
 )
-from core.ports import CRASHES_BEFORE_PARKING, Claim, InboxDepth, InboxEnd, ParkedItem
+from core.ports import CRASHES_BEFORE_PARKING, TRIES_TO_TELL, Claim, InboxDepth, InboxEnd, ParkedItem
 
 
 @dataclass
@@ -176,7 +176,7 @@ class InMemoryInbox:
             item.end("failed", "dropped")
         return {item.id for item in found}
 
-    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING) -> int:
+    async def sweep(self, *, crashes_before_parking: int = CRASHES_BEFORE_PARKING + TRIES_TO_TELL) -> int:
         now = time.monotonic()
         expired = [item for item in self.items if item.state == "running" and item.lease_until < now]
         for item in expired:

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import LeaseLostError
 from core.messages import MessagePosted
+from core.ports import CRASHES_BEFORE_PARKING
 from core.testing.making import (
     make_author,
     make_channel,
@@ -219,6 +220,15 @@ async def test_an_item_that_crashed_its_workers_is_claimed_once_more_to_be_parke
     assert claim.event == follower
     with pytest.raises(LeaseLostError):
         await road.inbox.park(claim.model_copy(update={"fence": -1}), "not ours")
+
+
+async def test_whoever_is_to_tell_of_an_item_that_crashed_has_more_than_one_try(road: Road) -> None:
+    await road.inbox.put(make_posted())
+    for _ in range(CRASHES_BEFORE_PARKING + 2):
+        assert len(await road.claim(lease_seconds=SHORT_LEASE)) == 1
+        await sweep_until_expired(road)
+    (claim,) = await road.claim()
+    assert claim.crashes == CRASHES_BEFORE_PARKING + 2
 
 
 async def test_an_item_that_crashes_even_whoever_parks_it_is_parked_all_the_same(road: Road) -> None:

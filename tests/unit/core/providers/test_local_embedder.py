@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -146,6 +147,23 @@ async def test_a_later_start_builds_nothing_and_does_not_import_onnx(
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.rglob("*"))
+
+
+async def test_the_library_keeps_no_record_of_its_use(embedder: LocalEmbedder, tmp_path: Path) -> None:
+    """It would report it to its makers, and keeps in the home of the user what it has yet to report."""
+    await embedder.open()
+    program = (
+        "import asyncio, pathlib, sys; from core.providers.local_embedder import LocalEmbedder;"
+        f"asyncio.run(LocalEmbedder(pathlib.Path({str(embedder._cache_folder)!r})).embed_query('x'));"
+        "assert 'onnxruntime' in sys.modules"
+    )
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())}
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True, env=env)
+    assert files_in(tmp_path) == []
 
 
 async def test_starts_at_the_same_time_share_one_cache(tmp_path: Path) -> None:
