@@ -11,7 +11,7 @@ import pytest
 from bot.slack.adapter import SlackAdapter
 from bot.testing.slack import SlackServer, Workspace
 from core.errors import SettingsError
-from core.messages import Event, MessageDeleted, MessageEdited, MessagePosted
+from core.messages import Event, MessageDeleted, MessageEdited, MessageHeard, MessagePosted
 from tests.contracts.adapter_harness import EventLog
 from tests.platforms.slack.harness import Mode, receiving, settings_for
 
@@ -130,13 +130,16 @@ async def test_events_nobody_knows_are_acknowledged(
     assert log.events == []
 
 
-async def test_small_talk_in_a_channel_is_not_heard_and_a_thread_is(
+async def test_small_talk_in_a_channel_asks_nothing_and_a_thread_may(
     slack: SlackServer, adapter: SlackAdapter, log: EventLog
 ) -> None:
+    """Small talk is knowledge where the channel is a source, and goes no further elsewhere."""
     root = await slack.post_message("U1", "C1", "lunch?")
     reply = await slack.post_message("U2", "C1", "yes", root)
     await slack.settled()
-    (event,) = log.events
+    heard, event = log.events
+    assert isinstance(heard, MessageHeard)
+    assert heard.message.id == root
     assert isinstance(event, MessagePosted)
     assert (event.message.id, event.message.thread.id) == (reply, root)
     assert (event.addressing, event.summoned_midway) == ("thread", True)
