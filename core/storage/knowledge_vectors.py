@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import structlog
 from sqlalchemy import text
@@ -53,7 +54,13 @@ class EmbeddingModel:
 
 def render_vector(vector: Sequence[float]) -> str:
     """The vector as pgvector reads it."""
-    return f"[{','.join(format(value, '.6g') for value in vector)}]"
+    return _template(len(vector)) % tuple(vector)
+
+
+@cache
+def _template(dimensions: int) -> str:
+    """All numbers in one step: one by one they took a thirtieth of a turn."""
+    return f"[{','.join(['%.6g'] * dimensions)}]"
 
 
 async def find_model(database: Database, name: str) -> EmbeddingModel | None:
