@@ -22,7 +22,7 @@ from tests.acceptance.installation import (
 )
 
 CHANNEL = "C1"
-TURN_SECONDS = 5
+TURN_SECONDS = 8
 INSIDES = ("Error", "error", "Traceback", "made to fail", "openai", "loopback", "Exception", "{")
 
 
