@@ -16,11 +16,8 @@ help: ## list the targets
 run: $(VENV)/.run ## set up and serve: the playground, and every platform whose token is set
 	@exec $(BIN)/threadlore serve
 
-# Real processes on a machine that stalls for seconds can miss a time that they were to keep: what has failed is
-# run once more, alone, and fails if it fails again.
-test: check ## set up, check and run the tests (under 10 minutes)
-	$(BIN)/python -m pytest --hypothesis-profile=steady -m "not long" || \
-	$(BIN)/python -m pytest --hypothesis-profile=steady -m "not long" -n 0 --last-failed --last-failed-no-failures=none
+test: check ## set up, check and run the tests
+	$(BIN)/python -m pytest --hypothesis-profile=steady -m "not long"
 
 test-all: check ## the same with the long tests
 	$(BIN)/python -m pytest --hypothesis-profile=searching

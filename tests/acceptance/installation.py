@@ -200,13 +200,13 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = PATIENCE
         raise AssertionError(f"did not come about within {seconds:g} s") from None
 
 
-async def until(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Wait until something on our side holds."""
 
     async def look() -> object:
         return condition()
 
-    await eventually(look, seconds)
+    await eventually(look)
 
 
 async def turns_about(database: Database, question_id: str) -> list[Turn]:
