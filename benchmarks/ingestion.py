@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from core.evaluation.kept_vectors import EmbedderAround
 from core.knowledge.chunking import ChunkingPolicy
 from core.knowledge.ingest import Ingestor
 from core.ports import Embedder
@@ -30,20 +31,16 @@ FEW, MANY = 1_000, 100_000
 SHARE_AIM, SYNC_AIM, MEMORY_AIM = 0.9, 50.0, 1.1
 
 
-class NotedEmbedder:
+class NotedEmbedder(EmbedderAround):
     """Passes everything on, and remembers the texts."""
 
     def __init__(self, embedder: LocalEmbedder) -> None:
-        self._embedder = embedder
-        self.name, self.dimensions, self.max_tokens = embedder.name, embedder.dimensions, embedder.max_tokens
+        super().__init__(embedder)
         self.calls: list[Sequence[str]] = []
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
         self.calls.append(texts)
-        return await self._embedder.embed_documents(texts)
-
-    async def embed_query(self, text: str) -> Sequence[float]:
-        return await self._embedder.embed_query(text)
+        return await super().embed_documents(texts)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from core.evaluation.collection import (
     open_collection_of,
     without_locks,
 )
+from core.evaluation.kept_vectors import EmbedderAround
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.evaluation.place_metrics import NDCG_DEPTH, PlaceFigures, Span, measure_places
 from core.evaluation.place_questions import PlaceQuestion
@@ -178,24 +179,12 @@ def _span(passage: Passage) -> Span:
     )
 
 
-class _EmbeddedOnce:
+class _EmbeddedOnce(EmbedderAround):
     """An embedder that remembers its texts."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._vectors: dict[str, Sequence[float]] = {}
-
-    @property
-    def name(self) -> str:
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int:
-        return self._embedder.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        return self._embedder.max_tokens
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]

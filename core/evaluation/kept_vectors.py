@@ -12,14 +12,11 @@ import numpy as np
 from core.ports import Embedder
 
 
-class KeepingEmbedder:
-    """Implements core.ports.Embedder over another one; a list of documents that it has embedded before is read
-    from `folder` (one file a list, named after the model and the texts). Questions are embedded each time, so
-    that a model which cannot be reached is noticed."""
+class EmbedderAround:
+    """Implements core.ports.Embedder by asking another one."""
 
-    def __init__(self, embedder: Embedder, folder: Path) -> None:
+    def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._folder = folder
 
     @property
     def name(self) -> str:
@@ -35,6 +32,18 @@ class KeepingEmbedder:
 
     async def embed_query(self, text: str) -> Sequence[float]:
         return await self._embedder.embed_query(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
+        return await self._embedder.embed_documents(texts)
+
+
+class KeepingEmbedder(EmbedderAround):
+    """A list of documents that it has embedded before is read from `folder` (one file a list, named after the model
+    and the texts). Questions are embedded each time, so that a model which cannot be reached is noticed."""
+
+    def __init__(self, embedder: Embedder, folder: Path) -> None:
+        super().__init__(embedder)
+        self._folder = folder
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Sequence[float]]:
         path = self._folder / f"{_name_of(self.name, texts)}.npy"
