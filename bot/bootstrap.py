@@ -58,7 +58,7 @@ class Stores:
 @dataclass(frozen=True)
 class Library:
     """The stores, and what searches and fills them. `embedder` is the one that the settings name; which one
-    serves, `reembedding` knows, and search uses once it was told to follow."""
+    serves, `reembedding` knows."""
 
     stores: Stores
     embedder: Embedder
@@ -169,9 +169,12 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
 async def open_library(
     settings: CoreSettings | None = None,
     on_change: Callable[[str, bool], None] = lambda embedder, left_alone: None,
+    *,
+    measured: bool = False,
 ) -> AsyncIterator[Library]:
-    """The stores, the embedder, search and ingestion. `on_change` is told when the embedder is left alone because
-    it keeps failing, and when it is back. Raises SettingsError, StorageError, ModelPermanentError."""
+    """The stores, the embedder, search and ingestion, which use the embedder that serves; `measured`: the one that
+    the settings name, whatever serves. `on_change` is told when the embedder is left alone because it keeps
+    failing, and when it is back. Raises SettingsError, StorageError, ModelPermanentError."""
     from bot.embedding import build_reembedding, open_embedder
     from core.knowledge.channel_keeping import ChannelKeeper
     from core.knowledge.channels import build_channel_source
@@ -195,12 +198,15 @@ async def open_library(
         )
         every_seconds, locations = known.knowledge_sync_minutes * 60, knowledge_locations(known)
         knowledge = Knowledge(store, embedder, build_reranker(known, stack))
+        reembedding = build_reembedding(stores, embedder, knowledge, ingestor, stack, on_change)
+        if not measured:
+            await reembedding.follow()
         yield Library(
             stores=stores,
             embedder=embedder,
             knowledge=knowledge,
             ingestor=ingestor,
-            reembedding=build_reembedding(stores, embedder, knowledge, ingestor, stack, on_change),
+            reembedding=reembedding,
             keeper=SourceKeeper(store, ingestor, locations, every_seconds=every_seconds),
             channels=ChannelKeeper(store, said, ingestor, locations, every_seconds=every_seconds),
         )
@@ -361,7 +367,6 @@ async def open_application(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracer.aclose, 5.0)
         library = await stack.enter_async_context(open_library(settings, metrics.note_model))
-        await library.reembedding.follow()
         stores, off = library.stores, dict[str, str]()
         refusals = Refusals(metrics)
         if adapters is None:

@@ -36,7 +36,7 @@ def eval_calibrate(
         from core.knowledge.chunking import ChunkingPolicy
 
         data, others = read_dataset(dataset), [read_dataset(folder) for folder in off_topic]
-        async with open_library(settings) as library:
+        async with open_library(settings, measured=True) as library:
             with open_progress("Calibrating") as show:
                 return await run_calibration(
                     data,

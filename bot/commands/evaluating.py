@@ -40,7 +40,7 @@ def eval_retrieval(
         data = read_dataset(dataset)
         data_hash = data.fingerprint()
         before = find_baseline(settings, fail_below, data_hash)
-        async with open_library(settings) as library:
+        async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
                 result = await run_retrieval(
                     data,
@@ -118,7 +118,7 @@ def eval_answers(
         data = read_dataset(dataset)
         data_hash = data.fingerprint()
         before = find_baseline(settings, fail_below, data_hash)
-        async with open_library(settings) as library:
+        async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
 
                 def report(now: Progress) -> None:

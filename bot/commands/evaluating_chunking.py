@@ -31,7 +31,7 @@ def eval_chunking(path: Path, *, k: int, strategies: Sequence[str], plot: Path |
         from core.knowledge.chunking import ChunkingStrategy
 
         documents = read_library(path)
-        async with open_library(settings) as library:
+        async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
                 result = await run_chunking(
                     name,

@@ -30,7 +30,6 @@ def ingest(
 
         granted = [parse_grant(grant) for grant in grants]
         async with open_library(settings) as library:
-            await library.reembedding.follow()
             with open_progress("Reading") as show:
                 report = await library.ingestor.sync(
                     locations,
@@ -95,7 +94,6 @@ def search(text: str, *, k: int, audience: str | None, as_json: bool) -> None:
             )
         )
         async with open_library(settings) as library:
-            await library.reembedding.follow()
             await sync_once(library)
             return await library.knowledge.search(text, audience=reader, limit=k)
 

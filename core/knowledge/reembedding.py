@@ -82,8 +82,9 @@ class Reembedding:
         return self._in_use != self._wanted.name and not self._outdated
 
     async def progress(self) -> Filling:
-        """How far the wanted embedder's vectors are. Raises StorageError."""
-        return await self._vectors.filling(self._wanted.name)
+        """How far the vectors are of the embedder that is to take over, or of the one that serves if none is.
+        Raises StorageError."""
+        return await self._vectors.filling(self._wanted.name if self.is_due() else self._in_use)
 
     async def is_needed(self) -> bool:
         """As `is_due`; also if something was stored with the former embedder after the switch, by a process

@@ -48,6 +48,10 @@ async def test_another_embedder_takes_over_while_questions_are_answered(
         assert (await ask(serving))["similarity"] is not None
         listed = await installation.run("sources", **settings)
         assert f"{LOCAL} serves until" in listed.err
+        model.break_next(None)
+        synced = await installation.run("sources", "sync", **settings)
+        assert synced.code == 0, synced.err  # with what serves: nothing is embedded anew, and nothing refused
+        assert (await ask(serving))["similarity"] is not None
 
         model.heal()
 

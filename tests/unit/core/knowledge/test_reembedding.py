@@ -159,6 +159,7 @@ async def test_a_process_with_the_settings_of_before_follows_and_does_not_switch
     assert not outdated.reembedding.is_due()
     assert not await outdated.reembedding.is_needed()
     assert outdated.reembedding.serving == new.name
+    assert (await outdated.reembedding.progress()).embedder == new.name  # nothing is being filled
 
 
 async def test_what_a_process_that_has_not_noticed_takes_in_is_seen_to(team: Team) -> None:
