@@ -214,7 +214,7 @@ async def open_library(
 
 def build_reranker(settings: CoreSettings, stack: AsyncExitStack) -> Reranker | None:
     """The reranker that the settings name, closed with the stack. Raises SettingsError."""
-    from core.providers.http_reranker import open_reranker
+    from core.providers.rerankers import open_reranker
 
     return open_reranker(settings, stack)
 

@@ -90,7 +90,13 @@ async def check_reranker(reranker: Reranker | None) -> list[Finding]:
     try:
         await reranker.score("Is anybody there?", ["Nobody is there.", "Somebody is there."])
     except ModelError as error:
-        return [bad("reranker", str(error), "Check RERANKER_URL, RERANKER_MODEL and RERANKER_API_KEY.")]
+        return [
+            bad(
+                "reranker",
+                str(error),
+                "Check RERANKER_URL or RERANKER_CLASS, RERANKER_MODEL and RERANKER_API_KEY.",
+            )
+        ]
     return [good("reranker", f"{reranker.name} answers")]
 
 

@@ -138,6 +138,11 @@ class CoreSettings(EnvironmentSettings):
         pattern=r"^https?://",
         description="The whole address of a reranker, for example http://localhost:8081/rerank.",
     )
+    reranker_class: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+:\w+$",
+        description="A LangChain cross-encoder as package.module:Class, for example langchain_community.cross_encoders:HuggingFaceCrossEncoder.",
+    )
     reranker_model: str | None = Field(
         default=None, description="The name that the reranker knows the model by; its own one without it."
     )

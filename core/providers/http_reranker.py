@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from core.errors import ModelPermanentError, ModelTransientError, SettingsError
+from core.errors import ModelPermanentError, ModelTransientError
 from core.messages import Frozen
-from core.settings import CoreSettings
 
 TIMEOUT_SECONDS = 30.0
 """For a call that nobody limits; whoever waits for an answer keeps to `timeout_seconds`."""
@@ -86,24 +84,3 @@ def _parse(response: httpx.Response, count: int) -> list[float]:
     if len(known) != count:
         raise ModelTransientError(problem)
     return known
-
-
-def open_reranker(settings: CoreSettings, stack: AsyncExitStack) -> HttpReranker | None:
-    """The reranker that the settings name, closed with the stack. Raises SettingsError."""
-    if settings.reranker_url is None:
-        if settings.reranker_model or settings.reranker_api_key:
-            raise SettingsError(
-                "RERANKER_URL",
-                "is not set, but another setting of the reranker is.",
-                "Set RERANKER_URL to the whole address of the reranker, or leave all of them out.",
-            )
-        return None
-    key = settings.reranker_api_key
-    reranker = HttpReranker(
-        settings.reranker_url,
-        model=settings.reranker_model,
-        api_key=key.get_secret_value() if key else None,
-        timeout_seconds=settings.reranker_timeout_seconds,
-    )
-    stack.push_async_callback(reranker.aclose)
-    return reranker

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from aiohttp import web
+from langchain_core.cross_encoders import BaseCrossEncoder
 
 from core.testing.loopback import LoopbackServer, never
 
@@ -19,8 +20,28 @@ class FakeReranker:
     timeout_seconds = 2.0
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        wanted = set(_WORD.findall(query.lower()))
-        return [len(wanted & set(_WORD.findall(text.lower()))) / max(len(wanted), 1) for text in texts]
+        return [_share_of_words(query, text) for text in texts]
+
+
+def _share_of_words(query: str, text: str) -> float:
+    wanted = set(_WORD.findall(query.lower()))
+    return len(wanted & set(_WORD.findall(text.lower()))) / max(len(wanted), 1)
+
+
+class WordCrossEncoder(BaseCrossEncoder):
+    """The same as a LangChain cross-encoder. The models `missing`, `breaking` and `terse` cannot be loaded, cannot
+    read, and judge only the first text."""
+
+    def __init__(self, model_name: str = "words") -> None:
+        if model_name == "missing":
+            raise OSError("there is no model of that name")
+        self._model = model_name
+
+    def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
+        if self._model == "breaking":
+            raise RuntimeError("the tokenizer gave up")
+        read = text_pairs[:1] if self._model == "terse" else text_pairs
+        return [_share_of_words(query, text) for query, text in read]
 
 
 class RerankerServer(LoopbackServer):

@@ -1,19 +1,23 @@
-"""One contract for every reranker: our fake, and one behind HTTP in both of the common forms."""
+"""One contract for every reranker: our fake, one behind HTTP in both of the common forms, a LangChain cross-encoder."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
-from core.errors import ModelPermanentError, ModelTransientError
+from core.errors import ModelPermanentError, ModelTransientError, SettingsError
 from core.knowledge.reranking import Reranker, rerank
 from core.messages import Passage
 from core.providers.http_reranker import HttpReranker
+from core.providers.rerankers import open_reranker
+from core.settings import CoreSettings
 from core.testing.reranker import FakeReranker, RerankerServer
 
 TEXTS = ["Bread is baked at night.", "Ferries leave the harbour at noon.", "The harbour is old."]
+WORDS = "core.testing.reranker:WordCrossEncoder"
 QUERY = "when do ferries leave the harbour"
 
 
@@ -23,15 +27,21 @@ async def server() -> AsyncIterator[RerankerServer]:
         yield server
 
 
-@pytest_asyncio.fixture(params=["fake", "with a model", "without a model"])
+@pytest_asyncio.fixture(params=["fake", "with a model", "without a model", "a cross-encoder"])
 async def reranker(request: pytest.FixtureRequest, server: RerankerServer) -> AsyncIterator[Reranker]:
-    if request.param == "fake":
-        yield FakeReranker()
-        return
-    model = "cross-encoder" if request.param == "with a model" else None
-    hosted = HttpReranker(f"{server.url}/rerank", model=model, api_key="key-1" if model else None)
-    yield hosted
-    await hosted.aclose()
+    url = f"{server.url}/rerank"
+    settings = {
+        "with a model": {"reranker_url": url, "reranker_model": "cross-encoder", "reranker_api_key": "key-1"},
+        "without a model": {"reranker_url": url},
+        "a cross-encoder": {"reranker_class": WORDS},
+    }
+    async with AsyncExitStack() as stack:
+        if request.param == "fake":
+            yield FakeReranker()
+        else:
+            named = open_reranker(CoreSettings.model_validate(settings[request.param]), stack)
+            assert named
+            yield named
 
 
 def passages() -> list[Passage]:
@@ -97,3 +107,32 @@ async def test_errors_say_whether_another_try_is_worth_it(server: RerankerServer
     with pytest.raises(ModelPermanentError):
         await hosted.score(QUERY, TEXTS)
     await hosted.aclose()
+
+
+@pytest.mark.parametrize("model", ["breaking", "terse"])
+async def test_a_cross_encoder_in_trouble_leaves_the_order_of_the_search(model: str) -> None:
+    async with AsyncExitStack() as stack:
+        settings = CoreSettings.model_validate({"reranker_class": WORDS, "reranker_model": model})
+        encoder = open_reranker(settings, stack)
+        assert encoder
+        with pytest.raises(ModelPermanentError):
+            await encoder.score(QUERY, TEXTS)
+        assert await rerank(encoder, QUERY, passages()) == passages()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"reranker_class": "no_such_package:Encoder"}, "RERANKER_CLASS: names no_such_package:Encoder"),
+        ({"reranker_class": "core.testing.reranker:Absent"}, "cannot be imported"),
+        ({"reranker_class": "core.testing.reranker:FakeReranker"}, "is no LangChain cross-encoder"),
+        ({"reranker_class": WORDS, "reranker_model": "missing"}, "there is no model of that name"),
+        ({"reranker_class": WORDS, "reranker_url": "http://localhost:1/rerank"}, "RERANKER_URL too"),
+        ({"reranker_class": WORDS, "reranker_api_key": "key-1"}, "RERANKER_API_KEY: is set"),
+        ({"reranker_model": "m"}, "RERANKER_URL: is not set"),
+    ],
+)
+async def test_settings_that_name_no_reranker_name_the_remedy(settings: dict[str, str], says: str) -> None:
+    async with AsyncExitStack() as stack:
+        with pytest.raises(SettingsError, match=says):
+            open_reranker(CoreSettings.model_validate(settings), stack)

@@ -161,6 +161,14 @@ MISTAKES: list[Mistake] = [
     setting("an embedder away", "embedder", "embedder", "OPENAI_BASE_URL", OPENAI_BASE_URL=f"{NOBODY}/v1"),
     setting("a reranker away", "reranker", "reranker", "RERANKER_URL", RERANKER_URL=f"{NOBODY}/rerank"),
     setting("half a reranker", "reranker", "reranker", "RERANKER_URL", RERANKER_URL="", RERANKER_MODEL="m"),
+    setting(
+        "a reranker that is not installed",
+        "reranker",
+        "reranker",
+        "RERANKER_CLASS",
+        RERANKER_URL="",
+        RERANKER_CLASS="no_such_package:Encoder",
+    ),
     # --- Langfuse -----------------------------------------------------------------------------------
     setting("one key of two", "langfuse", "langfuse", "LANGFUSE_SECRET_KEY", LANGFUSE_SECRET_KEY=""),
     setting(
