@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -211,11 +211,14 @@ class Dispatcher:
                 self._note_held_up()
                 log.warning("lease_not_renewed", error=type(error).__name__)
                 continue
+            lost = list[Claim]()
             for task, claim in running.items():
                 if task in self._running and claim.id in ours:
                     self._leases[task].extend(asked + self._lease_seconds)
                 elif task in self._running:
                     task.cancel()
+                    lost.append(claim)
+            await self._note_lost(lost)
 
     async def _sweep_loop(self) -> None:
         """A lease that ran out counts as a crash. While we were held up ourselves, by a lost database or a
@@ -279,8 +282,7 @@ class Dispatcher:
                 # By our own clock only, as after a while without the database: it knows whether we still own it.
                 await self._again(claim, lease, 0.0, "the lease ran out")
             except LeaseLostError:
-                self._metrics.leases_lost.inc()
-                log.warning("lease_lost")
+                await self._note_lost([claim])
             except TurnNotRecordedYetError:
                 await self._again(claim, lease, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
             except DeliveryPostponedError as error:
@@ -339,12 +341,22 @@ class Dispatcher:
                 log.warning("event_waits_for_its_lease")
                 await asyncio.sleep(self._lease_seconds / 6)
             except LeaseLostError:
-                self._metrics.leases_lost.inc()
-                log.warning("lease_lost")
+                await self._note_lost([claim])
                 return
             except StorageError as error:
                 log.warning("event_waits_to_be_put_back", error=type(error).__name__)
                 await asyncio.sleep(self._lease_seconds / 6)
+
+    async def _note_lost(self, claims: Sequence[Claim]) -> None:
+        """Others took us for dead. That we live is said, so that nobody takes the items for what killed us."""
+        if not claims:
+            return
+        self._metrics.leases_lost.inc(len(claims))
+        log.warning("leases_lost", items=[claim.id for claim in claims])
+        try:
+            await self._inbox.excuse(claims)
+        except StorageError as error:
+            log.warning("leases_not_excused", error=type(error).__name__)
 
     async def _put_back(self, claim: Claim, lease: ItemLease, after_seconds: float, reason: str) -> None:
         if claim.attempts >= MOST_ATTEMPTS:

@@ -155,7 +155,9 @@ class Metrics:
     def _watch_workers(self, registry: CollectorRegistry) -> None:
         """What should stay at nought, or low."""
         self.leases_lost = Counter(
-            "threadlore_leases_lost_total", "Items that another worker took over", registry=registry
+            "threadlore_leases_lost_total",
+            "Items that others took over or a deletion ended",
+            registry=registry,
         )
         self.takeovers = Counter(
             "threadlore_lease_takeovers_total",

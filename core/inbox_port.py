@@ -63,6 +63,9 @@ InboxEnd = Literal[
 
 
 CRASHES_BEFORE_PARKING = 3
+MOST_EXCUSED_ATTEMPTS = 8
+"""Only so often may an item be tried for a lost lease to be excused: one that stops its workers for long, and lets
+them live, comes to its end too."""
 TRIES_TO_TELL = 5
 """How many workers more may try to tell the asker of a question that crashed so often. On a starved machine leases
 run out under workers that live, and nobody is to be left in silence for that."""
@@ -106,6 +109,11 @@ class Inbox(Protocol):
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Put items back at once: this worker is leaving. No crash is counted; lost leases are passed over."""
+        ...
+
+    async def excuse(self, claims: Sequence[Claim]) -> None:
+        """This worker lost these leases and lives: the crash that was counted for each is taken back, unless the
+        item was tried more than MOST_EXCUSED_ATTEMPTS times."""
         ...
 
     async def park(self, claim: Claim, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from core.inbox_port import CRASHES_BEFORE_PARKING as CRASHES_BEFORE_PARKING
+from core.inbox_port import MOST_EXCUSED_ATTEMPTS as MOST_EXCUSED_ATTEMPTS
 from core.inbox_port import TRIES_TO_TELL as TRIES_TO_TELL
 from core.inbox_port import Claim as Claim
 from core.inbox_port import Inbox as Inbox

@@ -133,6 +133,10 @@ class PostgresInbox:
             self._look_at_all_next()
             self._wakeups.wake_everywhere()
 
+    async def excuse(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            await self._database.run(sql.EXCUSE, _keys_of(claims), pool=self._database.ingress)
+
     async def park(self, claim: Claim, reason: str) -> None:
         await self._write(sql.PARK, claim, why=reason)
         self._look_at_all_next()

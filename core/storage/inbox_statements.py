@@ -36,6 +36,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import BigInteger, String
 
+from core.ports import MOST_EXCUSED_ATTEMPTS
 from core.storage.tables import INSTANT, InboxRow, MessageTombstoneRow
 
 DELIVERIES_KEPT = timedelta(days=7)
@@ -227,6 +228,16 @@ _ALL_HELD = and_(InboxRow.id == _CLAIMS.c.id, InboxRow.fence == _CLAIMS.c.fence,
 
 RENEW = update(InboxRow).where(_ALL_HELD).values(lease_until=LEASE_END).returning(InboxRow.id, FLUSHED_LATER)
 RELEASE = update(InboxRow).where(_ALL_HELD).values(state=QUEUED, **FREE)
+EXCUSE = (
+    update(InboxRow)
+    .where(
+        InboxRow.id == _CLAIMS.c.id,
+        InboxRow.fence >= _CLAIMS.c.fence,
+        InboxRow.crashes > 0,
+        InboxRow.attempts <= MOST_EXCUSED_ATTEMPTS,
+    )
+    .values(crashes=InboxRow.crashes - 1)
+)
 
 _expired = (
     select(InboxRow.id)

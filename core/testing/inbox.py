@@ -21,7 +21,15 @@ from core.messages import (
     channel_of,
     order_key_of,
 )
-from core.ports import CRASHES_BEFORE_PARKING, TRIES_TO_TELL, Claim, InboxDepth, InboxEnd, ParkedItem
+from core.ports import (
+    CRASHES_BEFORE_PARKING,
+    MOST_EXCUSED_ATTEMPTS,
+    TRIES_TO_TELL,
+    Claim,
+    InboxDepth,
+    InboxEnd,
+    ParkedItem,
+)
 
 
 @dataclass
@@ -153,6 +161,12 @@ class InMemoryInbox:
             if (item := self.held(claim)) is not None:
                 item.state = "queued"
         self._something.set()
+
+    async def excuse(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            item = self.items[claim.id - 1]
+            if item.crashes and item.fence >= claim.fence and item.attempts <= MOST_EXCUSED_ATTEMPTS:
+                item.crashes -= 1
 
     async def park(self, claim: Claim, reason: str) -> None:
         item = self.require_held(claim)

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import LeaseLostError
 from core.messages import MessagePosted
-from core.ports import CRASHES_BEFORE_PARKING
+from core.ports import CRASHES_BEFORE_PARKING, MOST_EXCUSED_ATTEMPTS
 from core.testing.making import (
     make_author,
     make_channel,
@@ -252,6 +252,43 @@ async def test_operators_see_queue_again_and_drop_what_is_parked(road: Road) -> 
     assert (claim.event, claim.crashes, claim.attempts) == (events[0], 0, 2)
     assert await road.inbox.drop([second.id, first.id]) == {second.id}
     assert await road.inbox.parked() == []
+
+
+async def lose_lease_and_live(road: Road) -> None:
+    (claim,) = await road.claim(lease_seconds=SHORT_LEASE)
+    await sweep_until_expired(road)
+    await road.inbox.excuse([claim])
+
+
+async def test_a_worker_that_lost_its_lease_and_lives_takes_its_crash_back(road: Road) -> None:
+    await road.inbox.put(make_posted())
+    await crash(road, 1)
+    for _ in range(3):
+        await lose_lease_and_live(road)
+    (claim,) = await road.claim()
+    assert (claim.attempts, claim.crashes) == (5, 1)
+
+
+async def test_the_crash_is_taken_back_while_another_works_on_it_already(road: Road) -> None:
+    await road.inbox.put(make_posted())
+    (claim,) = await road.claim(lease_seconds=SHORT_LEASE)
+    await sweep_until_expired(road)
+    (later,) = await road.claim()
+    assert later.crashes == 1
+    await road.inbox.excuse([claim])
+    await road.inbox.release([later])
+    (claim,) = await road.claim()
+    assert claim.crashes == 0
+    await road.inbox.excuse([claim])
+    await road.inbox.finish(claim, "answered")
+
+
+async def test_what_stops_its_workers_again_and_again_is_not_excused_for_ever(road: Road) -> None:
+    await road.inbox.put(make_posted())
+    for _ in range(MOST_EXCUSED_ATTEMPTS + 2):
+        await lose_lease_and_live(road)
+    (claim,) = await road.claim()
+    assert claim.crashes == 2
 
 
 async def test_an_orderly_retry_is_not_a_crash_and_waits_its_time(road: Road) -> None:
