@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk
 
 SILENCE_SECONDS = 60.0
-"""How long a provider may say nothing before the call counts as failed."""
+"""How long a provider may say nothing before the call counts as failed, unless the caller says otherwise."""
 
 TEXTS_PER_REQUEST = 128
 MAX_TOKENS = {"openai": 8191}
@@ -45,7 +45,11 @@ FINISHES: dict[str, Finish] = {
 
 
 def build_chat_model(
-    spec: str, settings: ProviderSettings | None = None, *, terms: Terms | None = None
+    spec: str,
+    settings: ProviderSettings | None = None,
+    *,
+    terms: Terms | None = None,
+    silence_seconds: float = SILENCE_SECONDS,
 ) -> HostedChatModel:
     """The model that `provider:model` names; without `terms`, at its list price and without a limit of ours
     on what it writes. Raises SettingsError: unknown, not installed, no key."""
@@ -53,7 +57,7 @@ def build_chat_model(
 
     settings = settings or read_settings(ProviderSettings)
     provider, _, model = spec.partition(":")
-    arguments = _connection("CHAT_MODEL", provider, settings)
+    arguments = _connection("CHAT_MODEL", provider, settings, silence_seconds)
     if provider == "openai":
         # Our own limit on silence does; theirs sets a timer for every piece.
         arguments |= {"stream_usage": True, "stream_chunk_timeout": None}
@@ -71,7 +75,8 @@ def build_embedder(spec: str, settings: ProviderSettings | None = None) -> Hoste
     from langchain.embeddings import init_embeddings
 
     provider, _, model = spec.partition(":")
-    arguments = _connection("EMBEDDING_MODEL", provider, settings or read_settings(ProviderSettings))
+    settings = settings or read_settings(ProviderSettings)
+    arguments = _connection("EMBEDDING_MODEL", provider, settings, SILENCE_SECONDS)
     if provider == "openai":
         # Else it counts tokens, with a vocabulary that it downloads.
         arguments |= {"check_embedding_ctx_length": False, "chunk_size": TEXTS_PER_REQUEST}
@@ -80,11 +85,14 @@ def build_embedder(spec: str, settings: ProviderSettings | None = None) -> Hoste
     )
 
 
-def _connection(setting: str, provider: str, settings: ProviderSettings) -> dict[str, Any]:
-    """Arguments that say where and as whom to call. Raises SettingsError when the key is missing."""
+def _connection(
+    setting: str, provider: str, settings: ProviderSettings, silence_seconds: float
+) -> dict[str, Any]:
+    """Arguments that say where and as whom to call, and for how long it may be silent. Raises SettingsError when
+    the key is missing."""
     if provider == "ollama":
-        return {"base_url": settings.ollama_host, "client_kwargs": {"timeout": SILENCE_SECONDS}}
-    arguments: dict[str, Any] = {"max_retries": 0, "timeout": SILENCE_SECONDS}
+        return {"base_url": settings.ollama_host, "client_kwargs": {"timeout": silence_seconds}}
+    arguments: dict[str, Any] = {"max_retries": 0, "timeout": silence_seconds}
     if provider not in ("openai", "anthropic"):
         return arguments
     key = getattr(settings, f"{provider}_api_key")

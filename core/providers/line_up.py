@@ -38,7 +38,12 @@ def line_up_models(settings: CoreSettings, on_change: Callable[[str, bool], None
 
     return tuple(
         GuardedChatModel(
-            build_chat_model(spec, terms=find_terms(settings, spec)),
+            build_chat_model(
+                spec,
+                terms=find_terms(settings, spec),
+                # The guard keeps the time. The client's own limit only ends what the guard has let go of.
+                silence_seconds=settings.model_silence_seconds + 1.0,
+            ),
             CircuitBreaker(spec, on_change=on_change),
             silence_seconds=settings.model_silence_seconds,
         )

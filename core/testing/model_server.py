@@ -28,6 +28,7 @@ PASSAGE = re.compile(r"<passage number=1[^>]*>\n(?:[^\w\n]*\n|[`~]{3}.*\n)*(.+)"
 """The first line of the first passage that says something."""
 LAST_QUESTION = re.compile(r"question:\s*(.+)\s*\Z", re.IGNORECASE)
 REQUESTS_KEPT = 10_000
+EMBEDDINGS = "/v1/embeddings"
 EMBEDDING_DIMENSIONS = 64
 
 FaultKind = Literal[
@@ -86,7 +87,7 @@ def reply_with_first_passage(messages: Sequence[tuple[str, str]]) -> str:
 class ModelServer(LoopbackServer):
     """`url` is the server's root, which Anthropic's client wants; `openai_url` is for OpenAI's.
 
-    `delay_seconds` passes before each answer begins, `pace_seconds` between its pieces of
+    `delay_seconds` passes before each answer of a chat model begins, `pace_seconds` between its pieces of
     `piece_characters`. `requests` holds the last 10,000 calls and `count` counts all of them.
     """
 
@@ -110,7 +111,7 @@ class ModelServer(LoopbackServer):
         self._standing_fault: Fault | None = None
         self._app.router.add_post("/v1/chat/completions", self._openai_chat)
         self._app.router.add_post("/v1/messages", self._anthropic_chat)
-        self._app.router.add_post("/v1/embeddings", self._embeddings)
+        self._app.router.add_post(EMBEDDINGS, self._embeddings)
 
     @property
     def openai_url(self) -> str:
@@ -170,12 +171,12 @@ class ModelServer(LoopbackServer):
         return web.json_response({"object": "list", "model": body.get("model"), "data": data, "usage": usage})
 
     async def _receive(self, request: web.Request) -> tuple[dict[str, Any], Fault | None]:
-        """Note the request, wait as long as the model takes, and say how it is to fail."""
+        """Note the request, wait as long as a chat model takes, and say how it is to fail."""
         body = json.loads(await request.read())
         self.count += 1
         self.requests.append(ModelCall(path=request.path, body=body, at=time.monotonic()))
         fault = self._next_faults.popleft() if self._next_faults else self._standing_fault
-        if self.delay_seconds:
+        if self.delay_seconds and request.path != EMBEDDINGS:
             await asyncio.sleep(self.delay_seconds)
         if fault is not None and fault.kind == "black_hole":
             await never()

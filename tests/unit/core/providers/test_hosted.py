@@ -176,6 +176,17 @@ async def test_a_consumer_that_leaves_early_closes_the_stream(
     assert (await collect(model))[0]
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_silence_that_is_asked_for_is_the_clients_own_limit_too(
+    server: ModelServer, dialect: str
+) -> None:
+    server.break_all(Fault(kind="black_hole"))
+    model = build_chat_model(dialect, settings_for(server), silence_seconds=0.3)
+    async with asyncio.timeout(30):
+        with pytest.raises(ModelTransientError):
+            await collect(model)
+
+
 async def test_two_hundred_calls_at_once_all_arrive(server: ModelServer) -> None:
     server.delay_seconds = 0.2
     model = build_chat_model(DIALECTS[0], settings_for(server))
