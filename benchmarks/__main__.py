@@ -4,13 +4,10 @@ model, in one run. Every figure is a ratio to the floor or measured beside its a
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +17,18 @@ from rich.table import Table
 from benchmarks.measures import Figures, measure, measure_long_thread
 from benchmarks.platforms import Discord, Slack
 from benchmarks.processes import BotProcess
+from benchmarks.world import (
+    environment_of,
+    running,
+    say,
+    take_documents_in,
+    until_connected,
+    until_ready,
+)
 from bot.testing.discord_server import DiscordServer
 from bot.testing.slack import SlackServer
 from core.testing.model_server import ModelServer
 
-DOCUMENTS = Path(__file__).parent.parent / "docs"
 HELP_RUNS = 5
 
 
@@ -37,16 +41,6 @@ class Report:
     aims: list[tuple[str, float, str, float]] = field(default_factory=list)
 
 
-@asynccontextmanager
-async def running(bot: BotProcess, ready: str | None = None) -> AsyncIterator[float]:
-    """The bot at work; yields the seconds until it said that it is ready."""
-    await bot.start()
-    try:
-        yield await bot.wait_for_line(ready) if ready else 0.0
-    finally:
-        await bot.stop()
-
-
 class Bench:
     """The loopback world and the bots in it."""
 
@@ -54,17 +48,7 @@ class Bench:
         self.slack = slack
         self.model = model
         self.home = home
-        self.environment = {
-            "OPENAI_BASE_URL": model.openai_url,
-            "OPENAI_API_KEY": "sk-loopback",
-            "CHAT_MODEL": "openai:bench",
-            "THREADLORE_HOME": str(home),
-            "KNOWLEDGE": str(DOCUMENTS),
-            "HTTP_PORT": "0",
-            "QUESTIONS_PER_PERSON_PER_MINUTE": "0",
-            "QUESTIONS_PER_PERSON_PER_DAY": "0",
-            "LOG_FORMAT": "json",
-        }
+        self.environment = environment_of(model, home)
 
     def discord_settings(self, discord: DiscordServer) -> dict[str, str]:
         return {
@@ -85,7 +69,7 @@ class Bench:
         say("floor on Slack")
         floor = BotProcess("benchmarks.floor_slack", [], self.environment | settings)
         async with running(floor):
-            await self._until_connected()
+            await until_connected(self.slack)
             report.floors["slack"] = await measure(Slack(self.slack), floor, self.model)
         say("floor on Discord")
         async with DiscordServer() as discord:
@@ -130,33 +114,6 @@ class Bench:
                 report.ours["discord"] = await measure(Discord(discord, marks_final=True), bot, self.model)
         report.aims.append(("threadlore --help", await time_help(), "s", 0.5))
 
-    async def _until_connected(self) -> None:
-        await self.slack.until(lambda: self.slack.deliverer.links.open, 30.0)
-        await asyncio.sleep(0.5)
-
-
-async def until_ready(discord: DiscordServer) -> None:
-    async with asyncio.timeout(30.0):
-        while not discord.gateway.sessions:  # noqa: ASYNC110 - the server tells nobody
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-
-
-async def take_documents_in(home: Path) -> None:
-    """So that later starts find nothing new."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bot",
-        "ingest",
-        str(DOCUMENTS),
-        env=os.environ | {"THREADLORE_HOME": str(home)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if await process.wait() != 0:
-        raise RuntimeError("the documents could not be taken in")
-
 
 async def time_help() -> float:
     """Median seconds of `threadlore --help`."""
@@ -169,10 +126,6 @@ async def time_help() -> float:
         await process.wait()
         times.append(time.monotonic() - began)
     return statistics.median(times)
-
-
-def say(what: str) -> None:
-    print(f"… {what}", file=sys.stderr, flush=True)
 
 
 def show(report: Report) -> None:
