@@ -1,4 +1,5 @@
-"""The composition root: builds stores and providers, and wires them with the adapters (bot/platforms.py).
+"""The composition root: builds providers, and wires them with the stores (bot/stores.py) and the adapters
+(bot/platforms.py).
 
 What a command does not use is not built, and its libraries are not imported.
 """
@@ -12,47 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.adapter import Adapter
+from bot.stores import Stores, open_stores, read_core_settings
 from core.errors import SettingsError
-from core.logs import configure_logs
 from core.messages import Thread
-from core.ports import ChatModel, Embedder, FeedbackStore, Inbox, KnowledgeStore, Outbox, TurnStore
-from core.settings import CoreSettings, read_settings
+from core.ports import ChatModel, Embedder
+from core.settings import CoreSettings
 from core.traces import Tracer
 
 if TYPE_CHECKING:
     from bot.dispatcher import Dispatcher
     from bot.metrics import Metrics
     from bot.refusals import Refusals
-    from bot.upkeep import Exclusive
     from core.assistant import Assistant
     from core.knowledge.channel_keeping import ChannelKeeper
-    from core.knowledge.channel_messages import ChannelMessages
     from core.knowledge.ingest import Ingestor
     from core.knowledge.keeping import SourceKeeper
     from core.knowledge.reembedding import Reembedding
     from core.knowledge.reranking import Reranker
     from core.knowledge.search import Knowledge
-    from core.knowledge.vector_store import VectorStore
     from core.limits import QuestionLimits
-    from core.storage.database import Database
-    from core.storage.installations import PostgresInstallationStore
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Everything that is kept, in one migrated database."""
-
-    settings: CoreSettings
-    database: Database
-    inbox: Inbox
-    outbox: Outbox
-    turns: TurnStore
-    feedback: FeedbackStore
-    knowledge_store: KnowledgeStore
-    vectors: VectorStore
-    channel_messages: ChannelMessages
-    exclusive: Exclusive
-    installations: PostgresInstallationStore
 
 
 @dataclass(frozen=True)
@@ -92,13 +71,6 @@ class Application:
         return self.library.stores.settings
 
 
-def read_core_settings() -> CoreSettings:
-    """Read the settings and set up the logs. Raises SettingsError."""
-    settings = read_settings(CoreSettings)
-    configure_logs(settings.log_level, settings.log_format)
-    return settings
-
-
 def list_settings() -> set[str]:
     """The names of all settings there are."""
     from bot.discord.settings import DiscordSettings
@@ -119,50 +91,6 @@ def own_documents() -> str:
 def knowledge_locations(settings: CoreSettings) -> tuple[str, ...]:
     """What `serve` keeps in sync."""
     return settings.knowledge if settings.knowledge is not None else (own_documents(),)
-
-
-@asynccontextmanager
-async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Stores]:
-    """The database, started if it is the embedded one, and migrated. Raises SettingsError, StorageError."""
-    from core.storage.channel_messages import PostgresChannelMessages
-    from core.storage.database import Database
-    from core.storage.exclusive import Exclusive as PostgresExclusive
-    from core.storage.feedback import PostgresFeedbackStore
-    from core.storage.inbox import PostgresInbox
-    from core.storage.installations import PostgresInstallationStore
-    from core.storage.knowledge import PostgresKnowledgeStore
-    from core.storage.outbox import PostgresOutbox
-    from core.storage.turns import PostgresTurnStore
-    from core.storage.vectors import PostgresVectorStore
-
-    settings = settings or read_core_settings()
-    async with AsyncExitStack() as stack:
-        if settings.database_url is not None:
-            url = settings.database_url.get_secret_value()
-        else:
-            from core.storage.embedded import start_embedded_postgres
-
-            server = await start_embedded_postgres(settings.threadlore_home)
-            stack.push_async_callback(server.stop)
-            url = server.url
-        database = Database(url)
-        stack.push_async_callback(database.aclose)
-        await database.migrate()
-        inbox = PostgresInbox(database)
-        stack.push_async_callback(inbox.aclose)
-        yield Stores(
-            settings=settings,
-            database=database,
-            inbox=inbox,
-            outbox=PostgresOutbox(database),
-            turns=PostgresTurnStore(database),
-            feedback=PostgresFeedbackStore(database),
-            knowledge_store=PostgresKnowledgeStore(database),
-            vectors=PostgresVectorStore(database),
-            channel_messages=PostgresChannelMessages(database),
-            exclusive=PostgresExclusive(database),
-            installations=PostgresInstallationStore(database),
-        )
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from core.ports import Embedder
 from core.settings import CoreSettings
 
 if TYPE_CHECKING:
-    from bot.bootstrap import Stores
+    from bot.stores import Stores
     from core.knowledge.ingest import Ingestor
     from core.knowledge.reembedding import Reembedding
     from core.knowledge.search import Knowledge

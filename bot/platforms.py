@@ -9,8 +9,8 @@ from bot.adapter import Adapter
 from core.settings import read_settings
 
 if TYPE_CHECKING:
-    from bot.bootstrap import Stores
     from bot.metrics import Metrics
+    from bot.stores import Stores
 
 SHORTEST_SHARD_LEASE_SECONDS = 3.0
 

@@ -158,7 +158,7 @@ class Examination:
 
     async def installations(self) -> InstallationStore:
         """Where workspaces' own tokens are kept. Raises SettingsError, StorageError."""
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         return (await self._stack.enter_async_context(open_stores(self._settings))).installations
 
@@ -168,8 +168,8 @@ class Examination:
         return await check_home(self._settings)
 
     async def database(self) -> Sequence[Finding]:
-        from bot.bootstrap import open_stores
         from bot.service_checks import check_database, explain_outage
+        from bot.stores import open_stores
 
         try:
             async with open_stores(self._settings) as stores:
@@ -216,7 +216,7 @@ def migrate(*, as_json: bool) -> None:
     """Opening the stores migrates them."""
 
     async def work(settings: CoreSettings) -> None:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings):
             pass

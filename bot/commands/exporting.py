@@ -14,7 +14,7 @@ def export(what: Literal["turns", "feedback"]) -> None:
     """One JSON object a line on stdout, as it is read."""
 
     async def work(settings: CoreSettings) -> None:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             if what == "turns":

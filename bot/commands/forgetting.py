@@ -8,7 +8,7 @@ from bot.commands.naming import parse_place, parse_thread
 from bot.commands.running import confirm, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
-    from bot.bootstrap import Stores
+    from bot.stores import Stores
     from core.knowledge.channel_messages import ChannelMessages
     from core.ports import Effect, Forgotten, TurnStore
     from core.settings import CoreSettings
@@ -20,7 +20,7 @@ def forget(kind: Kind, place: str, *, yes: bool, as_json: bool) -> None:
     """Asks first, unless told not to; prints what was erased."""
 
     async def work(settings: CoreSettings) -> dict[str, int]:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         platform = _platform_of(kind, place)
         if not yes:

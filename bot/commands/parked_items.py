@@ -17,7 +17,7 @@ def list_items(*, as_json: bool) -> None:
     """One line an item, without what was said."""
 
     async def work(settings: CoreSettings) -> list[ParkedItem]:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             return await stores.inbox.parked()
@@ -37,7 +37,7 @@ def show_item(item_id: int, *, as_json: bool) -> None:
     """Everything that is known of one item."""
 
     async def work(settings: CoreSettings) -> ParkedItem:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             for item in await stores.inbox.parked():
@@ -59,7 +59,7 @@ def end_parking(how: Literal["requeue", "drop"], ids: list[int], *, as_json: boo
     """All of the items or, if one of them is not parked, none."""
 
     async def work(settings: CoreSettings) -> set[int]:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             unknown = set(ids) - {item.id for item in await stores.inbox.parked()}

@@ -21,7 +21,7 @@ from bot.commands.running import (
 )
 
 if TYPE_CHECKING:
-    from bot.bootstrap import Stores
+    from bot.stores import Stores
     from core.knowledge.documents import Grant, QuarantinedDocument, SourceStatus, SyncReport
     from core.settings import CoreSettings
 
@@ -30,7 +30,7 @@ Listed = list[tuple["SourceStatus", list["QuarantinedDocument"]]]
 
 def list_sources(*, as_json: bool) -> None:
     async def work(settings: CoreSettings) -> Listed:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             store = stores.knowledge_store
@@ -118,7 +118,8 @@ def sync_sources(locations: Sequence[str], *, as_json: bool) -> None:
 
 def remove_source(location: str, *, collection: str | None, yes: bool, as_json: bool) -> None:
     async def work(settings: CoreSettings) -> SourceStatus:
-        from bot.bootstrap import knowledge_locations, open_stores
+        from bot.bootstrap import knowledge_locations
+        from bot.stores import open_stores
 
         async with open_stores(settings) as stores:
             found = _choose(await stores.knowledge_store.sources(), [location], collection)
@@ -150,7 +151,7 @@ def remove_source(location: str, *, collection: str | None, yes: bool, as_json: 
 
 def revoke_grants(collection: str, grants: Sequence[str], *, as_json: bool) -> None:
     async def work(settings: CoreSettings) -> list[Grant]:
-        from bot.bootstrap import open_stores
+        from bot.stores import open_stores
 
         taken_back = [parse_grant(grant) for grant in grants]
         async with open_stores(settings) as stores:
