@@ -32,7 +32,8 @@ class Author(Frozen):
 class Channel(Frozen):
     """A place where people talk. `private` means that not everyone in the workspace can read it.
 
-    `parent` is the channel that this one is a part of, if any: whoever reads here can read there.
+    `parent` is the channel that this one is a part of, if any: whoever reads here can read there. `outsiders`:
+    people who do not belong to the workspace read it too, as in a channel that companies share.
     """
 
     platform: str
@@ -40,18 +41,21 @@ class Channel(Frozen):
     id: str
     private: bool = False
     parent: str | None = None
+    outsiders: bool = False
 
 
 class Audience(Frozen):
     """Who can read the reply; every search is limited to what all of them may read.
 
     A search sees the collections granted to everyone, to this platform, to this workspace, or to
-    this very channel.
+    this very channel. With `outsiders` among them it sees only what is granted to the channel itself:
+    a workspace is what its own people may read, and "everyone" are those of Threadlore's owner.
     """
 
     platform: str
     workspace: str
     channel: str
+    outsiders: bool = False
 
 
 class Thread(Frozen):
@@ -70,7 +74,10 @@ class Thread(Frozen):
         """Everyone who can read a reply posted in this thread."""
         channel = self.channel
         return Audience(
-            platform=channel.platform, workspace=channel.workspace, channel=channel.parent or channel.id
+            platform=channel.platform,
+            workspace=channel.workspace,
+            channel=channel.parent or channel.id,
+            outsiders=channel.outsiders,
         )
 
 

@@ -13,6 +13,9 @@ QUOTED = {
 """The first line of an answer that is quoted because none could be written."""
 BUDGET_SPENT = "Sorry, my budget for the language model is used up until tomorrow (00:00 UTC), and I found no place in the documents that answers this by itself. Please ask again then."
 BY_WORDS_ALONE = "Only documents that use the words of the question were found this time: the model that searches by meaning is not available right now."
+FOR_OUTSIDERS = (
+    "People from outside may read this channel, so I look only into documents that were granted to it."
+)
 SEARCH_IMPAIRED = "Sorry, the model that I search with is not available right now, and no document holds the words of your question. Please try again in a few minutes."
 BROKEN = "Sorry, something went wrong on my side, and I could not answer. The people who run me can see what happened."
 TOO_LATE = "Sorry, I was interrupted and could not answer in time. Please ask me again if it still matters."

@@ -189,7 +189,8 @@ class CatchingUp:
 
     async def _channels(self) -> list[Channel]:
         """Where something may have been said, the liveliest first: where Slack says that we are, or, where we
-        may not ask, every channel that we ever heard something in."""
+        may not ask, every channel that we ever heard something in. Nobody says of these whether outsiders read
+        them, so they count as read by some."""
         heard = await self._hearing.channels()
         ours = self._workspaces()
         workspaces = {channel.workspace for channel in heard} if ours is None else set(ours)
@@ -199,7 +200,8 @@ class CatchingUp:
                 found += await self._history.channels(workspace)
             except AdapterError as error:
                 log.warning("slack_channels_not_listed", workspace=workspace, error=str(error))
-                found += [channel for channel in heard if channel.workspace == workspace]
+                known = (channel for channel in heard if channel.workspace == workspace)
+                found += [channel.model_copy(update={"outsiders": True}) for channel in known]
         rank = {(channel.workspace, channel.id): place for place, channel in enumerate(heard)}
         return sorted(found, key=lambda channel: rank.get((channel.workspace, channel.id), len(rank)))
 

@@ -159,7 +159,14 @@ def message_of(message: Payload, channel: Channel, author: Author, bot: BotIdent
 
 def _channel(payload: Payload, channel_id: str, kind: str | None, known: Mapping[str, bool]) -> Channel:
     private = kind in _PRIVATE_TYPES if kind else channel_id[:1] != "C" or known.get(channel_id, True)
-    return Channel(platform=PLATFORM, workspace=workspace_of(payload), id=channel_id, private=private)
+    outsiders = bool(payload.get("is_ext_shared_channel"))
+    return Channel(
+        platform=PLATFORM,
+        workspace=workspace_of(payload),
+        id=channel_id,
+        private=private,
+        outsiders=outsiders,
+    )
 
 
 def _addressing(message: Payload, kind: str | None, bot: BotIdentity) -> Addressing | None:

@@ -71,7 +71,13 @@ class MissedMessages:
             for place in page:
                 private = bool(place.get("is_private") or place.get("is_im") or place.get("is_mpim"))
                 found.append(
-                    Channel(platform=PLATFORM, workspace=workspace, id=str(place["id"]), private=private)
+                    Channel(
+                        platform=PLATFORM,
+                        workspace=workspace,
+                        id=str(place["id"]),
+                        private=private,
+                        outsiders=bool(place.get("is_ext_shared")),
+                    )
                 )
         return found
 
@@ -160,5 +166,6 @@ def build_payload(channel: Channel, message: Payload) -> Payload:
         "event_id": f"history:{channel.id}:{message['ts']}",
         "team_id": channel.workspace,
         "authorizations": [{"team_id": channel.workspace}],
+        "is_ext_shared_channel": channel.outsiders,
         "event": {"type": "message", **message, "channel": channel.id, "channel_type": kind},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from core import notices
 from core.graph.state import TurnContext, TurnState
 from core.messages import Answer, Passage
 
@@ -15,6 +16,8 @@ async def abstain(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
     reason = state["abstain_because"] or "not_in_documents"
     with runtime.context.trace.span("abstain", reason=reason):
         text = "I could not find an answer to that in the documents I can read here."
+        if state["audience"].outsiders:
+            text += f" {notices.FOR_OUTSIDERS}"
         closest = closest_documents(state.get("passages", ()))
         if closest:
             text += "\n\nThe closest I found, which does not answer it:\n" + "\n".join(

@@ -32,7 +32,7 @@ class Grant(Frozen):
         return (
             self.platform in (None, audience.platform)
             and self.workspace in (None, audience.workspace)
-            and self.channel in (None, audience.channel)
+            and (self.channel == audience.channel or (self.channel is None and not audience.outsiders))
         )
 
 

@@ -133,10 +133,17 @@ def _dump(event: Event) -> dict[str, Any]:
     dumped: dict[str, Any] = EVENTS.dump_python(event, mode="json")
     message = dumped.get("message")
     if message is not None:
-        for name in ("edited_at", "confined"):
-            if not message[name]:
-                del message[name]
+        _leave_out(message, "edited_at", "confined")
+        _leave_out(message["thread"]["channel"], "outsiders")
+    elif "channel" in dumped:
+        _leave_out(dumped["channel"], "outsiders")
     return dumped
+
+
+def _leave_out(part: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if not part[name]:
+            del part[name]
 
 
 def storable(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Integer, Text, bindparam, text
+from sqlalchemy import Boolean, Integer, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.expression import TextualSelect
 
@@ -17,7 +17,8 @@ from core.storage.knowledge_tables import TERMS
 from core.storage.knowledge_vectors import EmbeddingModel
 
 # Everything else reads `readable`: no leg ever sees a chunk of another collection. A grant admits an
-# audience if each of its parts is absent or equal; a collection without grants admits nobody.
+# audience if each of its parts is absent or equal; a collection without grants admits nobody, and outsiders are
+# admitted by a grant of the very channel alone.
 _READABLE = """
 readable AS MATERIALIZED (
     SELECT c.id, c.chunks FROM collections c
@@ -27,7 +28,7 @@ readable AS MATERIALIZED (
         WHERE g.collection_id = c.id
           AND (g.platform IS NULL OR g.platform = :platform)
           AND (g.workspace IS NULL OR g.workspace = :workspace)
-          AND (g.channel IS NULL OR g.channel = :channel))
+          AND (g.channel = :channel OR (g.channel IS NULL AND NOT :outsiders)))
 ), scope AS MATERIALIZED (
     SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(sum(chunks), 0) AS chunks
     FROM readable
@@ -173,7 +174,7 @@ ORDER BY f.rank"""
 
 def build_search(policy: SearchPolicy, model: EmbeddingModel) -> TextualSelect:
     """The statement. Parameters: text, context, vector (as pgvector writes it), platform, workspace, channel,
-    collections (names, or null for all), limit."""
+    outsiders, collections (names, or null for all), limit."""
     values = {
         "table": model.table,
         # Read once: in a plan that serves every question a cast of a parameter would be done for each row.
@@ -199,6 +200,7 @@ def _compose(values: Mapping[str, object], parts: Sequence[str]) -> TextualSelec
         bindparam("platform", type_=Text),
         bindparam("workspace", type_=Text),
         bindparam("channel", type_=Text),
+        bindparam("outsiders", type_=Boolean),
         bindparam("collections", type_=ARRAY(Text)),
         bindparam("limit", type_=Integer),
     )

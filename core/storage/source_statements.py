@@ -59,7 +59,7 @@ SOURCES = text(f"""
        OR EXISTS (SELECT FROM collection_grants g
                   WHERE g.collection_id = c.id AND coalesce(g.platform, :platform) = :platform
                     AND coalesce(g.workspace, :workspace) = :workspace
-                    AND coalesce(g.channel, :channel) = :channel)
+                    AND (g.channel = :channel OR (g.channel IS NULL AND NOT CAST(:outsiders AS boolean))))
     ORDER BY c.name, s.uri
 """)  # noqa: S608 (a number of our own)
 

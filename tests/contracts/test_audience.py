@@ -24,8 +24,8 @@ PLATFORMS = ("slack", "discord")
 WORKSPACES = ("W1", "W2", "w1", "W1 ", "%")
 CHANNELS = ("C1", "C2", "c1", "C1'; --", "*", "")
 PLACES = [
-    Audience(platform=platform, workspace=workspace, channel=channel)
-    for platform, workspace, channel in product(PLATFORMS, WORKSPACES, CHANNELS)
+    Audience(platform=platform, workspace=workspace, channel=channel, outsiders=outsiders)
+    for platform, workspace, channel, outsiders in product(PLATFORMS, WORKSPACES, CHANNELS, (False, True))
 ]
 WORDS = ["leave", "travel", "badge", "laptop", "visa"]
 COLLECTIONS, DOCUMENTS_EACH, ROUNDS, SEARCHES = 40, 3, 4, 21

@@ -234,7 +234,7 @@ async def test_what_is_granted_to_one_channel_is_found_nowhere_else(shelf: Shelf
         (Grant(), {"here", "same workspace", "same platform", "elsewhere"}),
         (Grant(platform="slack"), {"here", "same workspace", "same platform"}),
         (Grant(platform="slack", workspace="W1"), {"here", "same workspace"}),
-        (Grant(platform="slack", workspace="W1", channel="C1"), {"here"}),
+        (Grant(platform="slack", workspace="W1", channel="C1"), {"here", "here, with outsiders"}),
     ],
 )
 async def test_a_grant_admits_exactly_whom_it_names(shelf: Shelf, grant: Grant, readers: set[str]) -> None:
@@ -244,6 +244,7 @@ async def test_a_grant_admits_exactly_whom_it_names(shelf: Shelf, grant: Grant, 
         "same workspace": Audience(platform="slack", workspace="W1", channel="C2"),
         "same platform": Audience(platform="slack", workspace="W2", channel="C1"),
         "elsewhere": Audience(platform="discord", workspace="W1", channel="C1"),
+        "here, with outsiders": ANYONE.model_copy(update={"outsiders": True}),
     }
 
     assert {name for name, a in audiences.items() if await shelf.found("annual leave", a)} == readers

@@ -193,7 +193,7 @@ class People:
             "event_id": f"Ev{uuid4().hex[:12].upper()}",
             "event_time": int(time.time()),
             "authorizations": [authorization],
-            "is_ext_shared_channel": False,
+            "is_ext_shared_channel": self._is_shared(event),
             **envelope,
         }
         return self.deliverer.deliver("events_api", payload)
@@ -202,6 +202,11 @@ class People:
         """The same payload once more, as Slack does when it believes that it was not heard."""
         kind: Kind = delivery.kind
         return self.deliverer.deliver(kind, delivery.payload)
+
+    def _is_shared(self, event: Json) -> bool:
+        item = event.get("item") or {}
+        place = self.api.channels.get(str(event.get("channel") or item.get("channel") or ""))
+        return place is not None and place.shared
 
     def _announce(self, channel: SlackChannel, event: Json, *, to_all: bool = False) -> None:
         if not channel.has_bot or not (to_all or self.echoes):

@@ -88,13 +88,14 @@ class SlackMessage:
 
 @dataclass
 class SlackChannel:
-    """A place. The bot is in it unless `has_bot` is taken away."""
+    """A place. The bot is in it unless `has_bot` is taken away; `shared` with another company through Slack Connect."""
 
     id: str
     kind: ChannelKind
     team_id: str
     has_bot: bool = True
     archived: bool = False
+    shared: bool = False
     messages: dict[str, SlackMessage] = field(default_factory=dict)
     posted_at: float = 0.0
     _replies: dict[str, list[SlackMessage]] = field(default_factory=dict)

@@ -325,6 +325,7 @@ class WebApi:
             "is_mpim": channel.kind == "mpim",
             "is_private": channel.kind != "channel",
             "is_archived": channel.archived,
+            "is_ext_shared": channel.shared,
             "is_member": channel.has_bot,
         }
 

@@ -20,7 +20,7 @@ from bot.slack.socket import SocketTimes
 from bot.testing.slack import Fault, SlackServer
 from bot.testing.slack.limits import ReadingLimit
 from core.errors import StorageUnavailableError
-from core.messages import Channel, Event, MessagePosted, Thread
+from core.messages import Audience, Channel, Event, MessagePosted, Thread
 from core.testing.positions import InMemoryChannelPositions
 from tests.platforms.slack.harness import OncePerMessage, OneAtATime, Threads, serving, settings_for
 
@@ -97,6 +97,9 @@ class Inbox(OncePerMessage):
 
     def asked(self) -> list[str]:
         return [event.message.text for event in self.events if isinstance(event, MessagePosted)]
+
+    def audiences(self) -> list[Audience]:
+        return [event.message.thread.audience for event in self.events if isinstance(event, MessagePosted)]
 
 
 @pytest.fixture
@@ -255,6 +258,24 @@ async def test_without_the_permission_to_list_channels_the_known_ones_are_read(
     async with world.listening():
         await world.caught_up()
     assert world.inbox.asked() == ["still found"]
+    assert world.inbox.audiences()[0].outsiders, "nobody says that none read it"
+
+
+async def test_a_missed_question_in_a_shared_channel_is_one_that_outsiders_read(
+    slack: SlackServer, world: World
+) -> None:
+    slack.channel("C1").shared = True
+    await world.hear("C1", "C2")
+    async with unheard(slack):
+        await slack.mention("U1", "C1", "shared")
+        await slack.mention("U1", "C2", "our own")
+    async with world.listening():
+        await world.caught_up()
+    heard = dict(zip(world.inbox.asked(), world.inbox.audiences(), strict=True))
+    assert {text: audience.outsiders for text, audience in heard.items()} == {
+        "shared": True,
+        "our own": False,
+    }
 
 
 async def test_a_channel_that_cannot_be_read_does_not_keep_the_others(

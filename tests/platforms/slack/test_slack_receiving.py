@@ -69,6 +69,20 @@ async def test_both_events_of_a_mention_parse_to_the_same_message(
     assert first.model_copy(update={"delivery_id": ""}) == second.model_copy(update={"delivery_id": ""})
 
 
+async def test_a_mention_in_a_channel_shared_with_another_company_is_read_by_outsiders(
+    slack: SlackServer, adapter: SlackAdapter, log: EventLog
+) -> None:
+    slack.channel("C1").shared = True
+    await slack.mention("U1", "C1", "What now?")
+    await slack.settled()
+    assert [
+        event.message.thread.audience.outsiders for event in log.events if isinstance(event, MessagePosted)
+    ] == [
+        True,
+        True,
+    ]
+
+
 async def test_a_redelivery_parses_to_the_same_event(
     slack: SlackServer, adapter: SlackAdapter, log: EventLog
 ) -> None:

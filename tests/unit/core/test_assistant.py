@@ -119,6 +119,14 @@ async def test_no_passage_means_an_abstention_without_a_model_call() -> None:
     assert model.requests == []
 
 
+@pytest.mark.parametrize("outsiders", [True, False])
+async def test_where_outsiders_read_an_abstention_says_what_was_not_looked_at(outsiders: bool) -> None:
+    channel = THREAD.channel.model_copy(update={"outsiders": outsiders})
+    question = make_question().model_copy(update={"thread": THREAD.model_copy(update={"channel": channel})})
+    turn, _ = await ask(make_assistant([FakeChatModel()], ScriptedSearch()), question)
+    assert ("from outside" in turn.answer.text) == outsiders
+
+
 async def test_a_model_that_finds_no_answer_abstains_and_says_what_was_looked_at() -> None:
     turn, shown = await ask(make_assistant([FakeChatModel(NO_ANSWER)]))
     assert (turn.outcome, turn.answer.reason) == ("abstained", "not_in_documents")

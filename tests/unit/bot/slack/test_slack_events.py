@@ -47,6 +47,12 @@ def posted(event: dict[str, Any], **fields: Any) -> MessagePosted:
     return parsed
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_channel_that_companies_share_is_read_by_outsiders(shared: bool) -> None:
+    event = posted(message(), is_ext_shared_channel=shared)
+    assert event.message.thread.audience.outsiders == shared
+
+
 def test_a_mention_says_who_what_where_and_when() -> None:
     event = posted(message())
     assert event.delivery_id == "Ev1"
