@@ -21,6 +21,35 @@ END_ALL = text(
 )
 
 
+END_WAKEUPS = text(
+    "select count(pg_terminate_backend(pid)) as ended from pg_stat_activity "
+    "where application_name = 'threadlore-wakeups'"
+)
+LONGEST_PICKUP_SECONDS = 5.0
+
+
+async def silence_wakeups(world: World, seed: int, *, questions: int = 40) -> Outcome:
+    """D10: the connections by which processes tell each other of work are ended before and after each question;
+    one process hears, and another has to find by itself what there is to do."""
+    world.deliver_over("http")
+    crowd, ended, waits = Crowd(world), 0, list[float]()
+    for number in range(questions):
+        place = crowd.new_place("discord" if number % 2 else "slack")
+        ended += (await world.database.run(END_WAKEUPS))[0].ended
+        await crowd.ask(place)
+        ended += (await world.database.run(END_WAKEUPS))[0].ended
+        waits.append(await crowd.until_answered(PATIENCE_SECONDS))
+    late = max(waits)
+    outcome = Outcome(
+        scenario="D10",
+        seed=seed,
+        faults={"connections ended": ended},
+        figures={"answered at the latest after, s": round(late, 2)},
+        problems=[f"picked up after {late:.1f} s"] if late > LONGEST_PICKUP_SECONDS else [],
+    )
+    return await finish(world, crowd, outcome, time.monotonic())
+
+
 async def end_connections(
     world: World, seed: int, *, questions: int = 100, thinking_seconds: float = 20.0
 ) -> Outcome:

@@ -34,10 +34,46 @@ NOT_SHOWN = """\
 - Time. Leases were shortened to {lease:g} s (6 s where Postgres was stopped again and again; not in L1) and Slack's retries \
 from minutes to seconds; nothing ran for days.
 - Search and a real model. Questions were embedded by the loopback provider, and the model's answers were made up.
-- Hours without any way in, where N4 has minutes. Spending limits, a Langfuse that is away, edits and deletions, and \
-migrations under traffic are shown by tests of their own only.
+- Hours without any way in, where N4 has minutes.
 - A rate of zero. No failure in n tries shows, with 95 % confidence, only that fewer than 3 in n fail.
 """
+
+
+OTHERWISE = (
+    ("a question that kills the process it is answered in", "tests/crash/test_poison.py"),
+    ("SIGKILL between any two steps of the road", "tests/crash/test_kills.py"),
+    (
+        "two processes with one Discord token, the owner stopped or killed",
+        "tests/crash/test_discord_owner.py",
+    ),
+    (
+        "outages that the platforms tell nothing of, found in the histories",
+        "tests/platforms/slack/test_slack_gaps.py",
+    ),
+    ("the same on Discord, from stored positions", "tests/platforms/discord/test_discord_gaps.py"),
+    (
+        "429 with Retry-After, 5xx, silence, cuts, drips, malformed and empty streams",
+        "tests/unit/core/test_troubled_providers.py",
+    ),
+    ("what people see of a model in trouble", "tests/acceptance/test_troubled_models.py"),
+    ("a budget wanted by more turns than it pays, on several processes", "tests/contracts/test_budget.py"),
+    ("Langfuse down, slow and back", "tests/acceptance/test_langfuse_away.py"),
+    ("a worker pool that is fully held while events arrive", "tests/integration/test_database.py"),
+    (
+        "migrations under traffic, from every release, by five processes, half done",
+        "tests/migrations/test_released.py",
+    ),
+    ("edits, deletions and what derives from them", "tests/acceptance/test_deletion_stories.py"),
+    ("unsigned, late, repeated and foreign requests", "tests/platforms/slack/test_slack_signatures.py"),
+    ("previews, repetitions, other bots, our own messages", "tests/platforms/slack/test_slack_silence.py"),
+    ("tokens that expire, renewed by several processes", "tests/platforms/slack/test_slack_rotation.py"),
+    ("permissions and tokens that are taken away", "tests/platforms/discord/test_discord_refusals.py"),
+    (
+        "the mistakes of operators that `threadlore doctor` finds",
+        "tests/integration/test_operator_mistakes.py",
+    ),
+)
+"""Faults that `make chaos` does not repeat, and the tests that `make test` runs for them."""
 
 
 def render_page(results: Results) -> str:
@@ -52,6 +88,7 @@ def render_page(results: Results) -> str:
             *_times(shown),
             *_acknowledgements(shown),
             *_failures(shown),
+            *_shown_otherwise(),
             NOT_SHOWN.format(lease=LEASE_SECONDS),
             *_how_to_repeat(shown),
         )
@@ -132,6 +169,12 @@ def _acknowledgements(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
 def _failures(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
     problems = [f"- {summary.scenario}, {problem}" for _, summary in shown for problem in summary.problems]
     return ["## What did not hold", "", *(problems or ["Nothing that was looked at."]), ""]
+
+
+def _shown_otherwise() -> list[str]:
+    rows = [(what, f"`{test}`") for what, test in OTHERWISE]
+    text = "These faults have tests of their own, which `make test` runs; they pass or fail, and print no figure:"
+    return ["## Shown by tests", "", text, "", *_table(("Fault", "Test"), rows)]
 
 
 def _how_to_repeat(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:

@@ -182,6 +182,15 @@ SCENARIOS = (
         1,
     ),
     Scenario(
+        "D10",
+        "the connections that tell of work ended before and after each question; one replica hears, another works",
+        "each is found by looking, and answered within 5 s",
+        outages.silence_wakeups,
+        {},
+        1,
+        roles=("ingress", "worker"),
+    ),
+    Scenario(
         "cuts",
         "links to Postgres reset at random, also after the statement was carried out",
         ONCE,

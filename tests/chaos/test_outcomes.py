@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.outcome import Outcome, Results, percentile, summarise
-from tests.chaos.page import render_page
+from tests.chaos.page import OTHERWISE, render_page
 
 
 def make_outcome(seed: int = 0, **counted: object) -> Outcome:
@@ -52,6 +52,10 @@ def test_the_page_says_how_little_was_tried_and_how_to_repeat_it(tmp_path: Path)
     assert "100 questions in all, 1 of them went wrong" in page
     assert "| 1 in" not in page
     assert "C2, seed 1: 1 item is parked" in page
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    assert [test for _, test in OTHERWISE if not Path(test).is_file()] == []
 
 
 def test_without_an_outcome_there_is_no_page(tmp_path: Path) -> None:
