@@ -10,7 +10,7 @@ import typer
 from bot.cli_options import AsJson, FailBelow, Plot, QueryForm, RunName, Strategy
 
 evaluations = typer.Typer(
-    help="Measure search, answers and chunking, and compare runs.", no_args_is_help=True
+    help="Measure search, rewriting, answers and chunking, and compare runs.", no_args_is_help=True
 )
 
 
@@ -31,6 +31,28 @@ def eval_retrieval(
 
     eval_retrieval(
         dataset, k=k, split=split, query=query.value, name=name, fail_below=fail_below, as_json=as_json
+    )
+
+
+@evaluations.command("rewriting")
+def eval_rewriting(
+    dataset: Annotated[
+        Path,
+        typer.Argument(help="A folder whose queries.jsonl has turns before the questions, and rewrites."),
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="The split or year of the data set, for example test or 2020.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions at the same time.")] = 4,
+    name: RunName = None,
+    fail_below: FailBelow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well follow-ups are rewritten, without a search."""
+    from bot.commands.evaluating_rewriting import eval_rewriting
+
+    eval_rewriting(
+        dataset, split=split, concurrency=concurrency, name=name, fail_below=fail_below, as_json=as_json
     )
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from bot.commands.running import FAILED, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
-    from core.evaluation.comparing import Comparison
-    from core.evaluation.records import RunFolder, RunKind, RunRecord
-    from core.ports import Embedder
+    from core.evaluation.comparing import Comparison, MetricComparison
+    from core.evaluation.records import RunFolder, RunKind, RunRecord, Setting
+    from core.ports import Embedder, Task
     from core.settings import CoreSettings
 
 WORDS = {
@@ -44,27 +44,18 @@ def keep_run(
     *,
     dataset: str,
     dataset_hash: str,
-    embedder: str,
+    embedder: str | None,
     asked: Mapping[str, str | int | None],
     split: str | None = None,
     name: str | None = None,
 ) -> RunRecord:
-    """Store a run with the settings and the prompts that produced it."""
-    from core.evaluation.records import Setting, make_record
+    """Store a run with the settings and the prompts that produced it. `embedder`: None where nothing was searched."""
+    from core.evaluation.records import make_record
     from core.graph.prompts import load_prompt
-    from core.knowledge.chunking import ChunkingPolicy
-    from core.knowledge.search_policy import SearchPolicy
 
-    chunking = ChunkingPolicy(strategy=settings.chunking).model_dump(mode="json")
-    reads_prompts = kind == "answers" or asked.get("query") == "history"
-    made_with: dict[str, Setting] = {
-        "embedder": embedder,
-        "reranker": settings.reranker_model or settings.reranker_url,
-        **{f"search.{knob}": value for knob, value in SearchPolicy().model_dump().items()},
-        **{f"chunking.{knob}": value for knob, value in chunking.items()},
-        **asked,
-    }
-    if reads_prompts:
+    prompts = _prompts_read(kind, asked)
+    made_with = {**(_search_settings(settings, embedder) if embedder else {}), **asked}
+    if prompts:
         made_with["chat_model"] = ", ".join(
             (settings.chat_model or "extractive", *settings.chat_model_fallbacks)
         )
@@ -76,11 +67,31 @@ def keep_run(
         version=version("threadlore"),
         settings=made_with,
         split=split,
-        prompts=tuple(load_prompt(task).id for task in ("rewrite", "answer")) if reads_prompts else (),
+        prompts=tuple(load_prompt(task).id for task in prompts),
         name=name,
     )
     tell(f"Kept as {open_runs(settings).keep(record)}")
     return record
+
+
+def _search_settings(settings: CoreSettings, embedder: str) -> dict[str, Setting]:
+    from core.knowledge.chunking import ChunkingPolicy
+    from core.knowledge.search_policy import SearchPolicy
+
+    chunking = ChunkingPolicy(strategy=settings.chunking).model_dump(mode="json")
+    return {
+        "embedder": embedder,
+        "reranker": settings.reranker_model or settings.reranker_url,
+        **{f"search.{knob}": value for knob, value in SearchPolicy().model_dump().items()},
+        **{f"chunking.{knob}": value for knob, value in chunking.items()},
+    }
+
+
+def _prompts_read(kind: RunKind, asked: Mapping[str, str | int | None]) -> tuple[Task, ...]:
+    """The tasks whose prompts have a part in what is measured."""
+    if kind == "rewriting":
+        return ("rewrite",)
+    return ("rewrite", "answer") if kind == "answers" or asked.get("query") == "history" else ()
 
 
 def find_baseline(settings: CoreSettings, reference: str | None, dataset_hash: str) -> RunRecord | None:
@@ -135,7 +146,9 @@ def list_runs(*, as_json: bool) -> None:
         write_json([record.model_dump(mode="json", exclude={"values"}) for record in records])
         return
     if not records:
-        tell("No run has been kept yet: threadlore eval retrieval, answers and chunking keep theirs.")
+        tell(
+            "No run has been kept yet: threadlore eval retrieval, rewriting, answers and chunking keep theirs."
+        )
     for record in records:
         figures = "  ".join(f"{metric} {value:.3f}" for metric, value in record.figures.items())
         write_line(f"{record.id}{f' ({record.name})' if record.name else ''}")
@@ -178,19 +191,21 @@ def write_file(path: Path, content: str) -> None:
 def _lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.dataset}: {comparison.second} against {comparison.first}"]
     for metric in comparison.metrics:
-        low, high = metric.difference.interval.low, metric.difference.interval.high
         lines.append(
-            f"  {metric.metric:<22} {metric.first:.4f} → {metric.second:.4f}  {metric.difference.mean:+.4f} "
-            f"(95%: {low:+.4f} to {high:+.4f})  {WORDS[metric.verdict]}"
-            + (
-                f": {metric.questions} questions tell differences from about {metric.tells_from:.3f}"
-                if metric.verdict == "undecided"
-                else ""
-            )
+            f"  {metric.metric:<22} {metric.first:.4f} → {metric.second:.4f}  {describe_difference(metric)}"
         )
     for name, (before, after) in comparison.settings.items():
         lines.append(f"  {name}: {before} → {after}")
     return lines
+
+
+def describe_difference(metric: MetricComparison) -> str:
+    """The difference with its interval and the verdict in words."""
+    low, high = metric.difference.interval.low, metric.difference.interval.high
+    said = f"{metric.difference.mean:+.4f} (95%: {low:+.4f} to {high:+.4f})  {WORDS[metric.verdict]}"
+    if metric.verdict != "undecided":
+        return said
+    return f"{said}: {metric.questions} questions tell differences from about {metric.tells_from:.3f}"
 
 
 def _leave_if_worse(comparison: Comparison) -> None:

@@ -6,6 +6,7 @@ much smaller differences show than between two means.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from core.errors import DatasetError
@@ -54,7 +55,7 @@ def compare_runs(first: RunRecord, second: RunRecord) -> Comparison:
             f"{first.id} and {second.id} were not measured on the same data. Run both on the same data set."
         )
     compared = [
-        _compare_metric(metric, first.values[metric], second.values[metric])
+        compare_metric(metric, first.values[metric], second.values[metric])
         for metric in first.values
         if metric in second.values and first.values[metric].keys() & second.values[metric].keys()
     ]
@@ -69,7 +70,8 @@ def compare_runs(first: RunRecord, second: RunRecord) -> Comparison:
     )
 
 
-def _compare_metric(metric: str, first: dict[str, float], second: dict[str, float]) -> MetricComparison:
+def compare_metric(metric: str, first: Mapping[str, float], second: Mapping[str, float]) -> MetricComparison:
+    """One metric of two systems, by question id. Raises ValueError when they have no question in common."""
     common = [question for question in first if question in second]
     before, after = [first[question] for question in common], [second[question] for question in common]
     difference = paired_difference(before, after)

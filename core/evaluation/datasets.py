@@ -1,11 +1,12 @@
 """Reads evaluation data sets: a folder in BEIR's layout, plain or gzipped.
 
     corpus.jsonl     {"_id" or "id", "title" (may be absent), "text"}
-    queries.jsonl    {"_id" or "id", "text"} and, where they exist, "split", "history", "rewrite",
-                     "answerable", "answers", "source", "sample"
+    queries.jsonl    {"_id" or "id", "text"} and, where they exist, "split", "year", "history", "rewrite",
+                     "automatic_rewrite", "answerable", "answers", "source", "sample"
     qrels.tsv        query-id, corpus-id, score; or one file per split, qrels/<split>.tsv
 
-The corpus is read line by line, as often as asked, and never held in memory.
+The corpus is read line by line, as often as asked, and never held in memory. What is measured without a search needs
+the queries alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from core.errors import DatasetError
 from core.messages import Frozen
@@ -46,8 +47,9 @@ class Utterance(Frozen):
 class Query(Frozen):
     """One question of a set, with whatever the set knows about it.
 
-    `rewrite` is the question as it would be asked outside its conversation. `answerable` is None
-    where the set does not say; `sample` marks the questions for costly runs.
+    `rewrite` is the question as it would be asked outside its conversation, `automatic_rewrite` what another system
+    made of it. `answerable` is None where the set does not say; `sample` marks the questions for costly runs. What
+    came to be read later is left out where it is absent, so that a set keeps its fingerprint.
     """
 
     id: str
@@ -59,6 +61,13 @@ class Query(Frozen):
     answers: tuple[str, ...] = ()
     source: str | None = None
     sample: bool = False
+    automatic_rewrite: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    year: str | None = Field(default=None, exclude_if=lambda value: value is None, coerce_numbers_to_str=True)
+
+    @property
+    def part(self) -> str | None:
+        """The part of its set that it belongs to: its split, or the year that it is from."""
+        return self.split or self.year
 
 
 class Dataset:
@@ -67,7 +76,7 @@ class Dataset:
     def __init__(
         self,
         folder: Path,
-        corpus_file: Path,
+        corpus_file: Path | None,
         queries: tuple[Query, ...],
         judgements: dict[str | None, dict[str, dict[str, int]]],
     ) -> None:
@@ -79,22 +88,25 @@ class Dataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The names of the splits, sorted; empty for a set that has none."""
-        named = {query.split for query in self._queries} | set(self._judgements)
+        """The names of the splits or years, sorted; empty for a set that has none."""
+        named = {query.part for query in self._queries} | set(self._judgements)
         return tuple(sorted(name for name in named if name))
 
     def corpus(self) -> Iterator[CorpusEntry]:
-        """Every document, in the file's order. Raises DatasetError at the line that is wrong."""
+        """Every document, in the file's order; none where only the queries were read. Raises DatasetError at the
+        line that is wrong."""
+        if (file := self._corpus_file) is None:
+            return
         seen: set[str] = set()
-        for line, fields in _read_objects(self._corpus_file):
+        for line, fields in _read_objects(file):
             entry = CorpusEntry(
-                id=_identifier(self._corpus_file, line, fields),
-                title=_text(self._corpus_file, line, fields, "title", default=""),
-                text=_text(self._corpus_file, line, fields, "text"),
+                id=_identifier(file, line, fields),
+                title=_text(file, line, fields, "title", default=""),
+                text=_text(file, line, fields, "text"),
             )
             if entry.id in seen:
                 raise _wrong(
-                    self._corpus_file,
+                    file,
                     line,
                     f"the id {entry.id!r} stands here a second time",
                     "Give every document an id of its own.",
@@ -105,7 +117,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """The SHA-256 of documents, queries and judgements, in hex: same data, same figures."""
         digest = hashlib.sha256()
-        for _, line in _read_lines(self._corpus_file):
+        for _, line in _read_lines(self._corpus_file) if self._corpus_file else ():
             digest.update(f"{line}\n".encode())
         for query in self._queries:
             digest.update(f"{query.model_dump_json()}\n".encode())
@@ -114,7 +126,7 @@ class Dataset:
         return digest.hexdigest()
 
     def queries(self, split: str | None = None) -> list[Query]:
-        """The queries of a split, or all. Raises DatasetError if there is no such split."""
+        """The queries of a split or year, or all. Raises DatasetError if there is no such split."""
         if split is None:
             return list(self._queries)
         if split not in self.splits:
@@ -123,9 +135,9 @@ class Dataset:
                 f"{self.folder}: there is no split {split!r}. "
                 + (f"It has: {known}." if known else "It has no splits: leave the split out.")
             )
-        if any(query.split for query in self._queries):
-            return [query for query in self._queries if query.split == split]
-        return [query for query in self._queries if query.id in self._judgements[split]]
+        if split in self._judgements and not any(query.split for query in self._queries):
+            return [query for query in self._queries if query.id in self._judgements[split]]
+        return [query for query in self._queries if query.part == split]
 
     def judgements(self, split: str | None = None) -> dict[str, dict[str, int]]:
         """Grade by document id, by query id; of one split's file where there is one, else of all."""
@@ -140,10 +152,25 @@ class Dataset:
 
 def read_dataset(folder: Path) -> Dataset:
     """Read queries and judgements, find the corpus. Raises DatasetError naming file, line and remedy."""
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: this is not a folder. Name the folder that holds corpus.jsonl.")
+    _check_folder(folder, "corpus.jsonl")
     corpus = _find(folder, "corpus.jsonl")
-    return Dataset(folder, corpus, _read_queries(_find(folder, "queries.jsonl")), _read_judgements(folder))
+    judgements = _read_judgements(folder)
+    if not judgements:
+        raise DatasetError(
+            f"{folder}: the judgements are missing. Put qrels.tsv or qrels/<split>.tsv into it."
+        )
+    return Dataset(folder, corpus, _queries_in(_find(folder, "queries.jsonl")), judgements)
+
+
+def read_queries(folder: Path) -> Dataset:
+    """The same without the corpus, for what is measured without a search; there may be no judgements either."""
+    _check_folder(folder, "queries.jsonl")
+    return Dataset(folder, None, _queries_in(_find(folder, "queries.jsonl")), _read_judgements(folder))
+
+
+def _check_folder(folder: Path, holding: str) -> None:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: this is not a folder. Name the folder that holds {holding}.")
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -203,7 +230,7 @@ def _text(path: Path, line: int, fields: dict[str, object], name: str, default: 
     return value
 
 
-def _read_queries(path: Path) -> tuple[Query, ...]:
+def _queries_in(path: Path) -> tuple[Query, ...]:
     queries: dict[str, Query] = {}
     for line, fields in _read_objects(path):
         query = _parse_query(path, line, fields)
@@ -223,7 +250,7 @@ def _read_queries(path: Path) -> tuple[Query, ...]:
 def _parse_query(path: Path, line: int, fields: dict[str, object]) -> Query:
     known = {
         name: fields[name]
-        for name in ("split", "history", "rewrite", "answerable", "answers", "source", "sample")
+        for name in Query.model_fields.keys() - {"id", "text"}
         if fields.get(name) is not None
     }
     try:
@@ -241,20 +268,15 @@ def _parse_query(path: Path, line: int, fields: dict[str, object]) -> Query:
 
 
 def _read_judgements(folder: Path) -> dict[str | None, dict[str, dict[str, int]]]:
-    """Judgements by split; a single qrels.tsv has the key None."""
+    """Judgements by split; a single qrels.tsv has the key None. Empty where there is neither."""
     for suffix in SUFFIXES:
         if (path := folder / f"qrels.tsv{suffix}").is_file():
             return {None: _read_qrels(path)}
-    splits: dict[str | None, dict[str, dict[str, int]]] = {
+    return {
         path.name.partition(".tsv")[0]: _read_qrels(path)
         for path in sorted((folder / "qrels").glob("*.tsv*"))
         if path.name.endswith((".tsv", ".tsv.gz"))
     }
-    if not splits:
-        raise DatasetError(
-            f"{folder}: the judgements are missing. Put qrels.tsv or qrels/<split>.tsv into it."
-        )
-    return splits
 
 
 def _read_qrels(path: Path) -> dict[str, dict[str, int]]:

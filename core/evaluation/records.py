@@ -19,7 +19,7 @@ from core.errors import DatasetError
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.messages import Frozen
 
-RunKind = Literal["retrieval", "answers", "chunking"]
+RunKind = Literal["retrieval", "rewriting", "answers", "chunking"]
 Setting = str | int | float | bool | None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import DatasetError
-from core.evaluation.datasets import Dataset, read_dataset
+from core.evaluation.datasets import Dataset, read_dataset, read_queries
 
 CORPUS = [{"_id": "d1", "title": "One", "text": "first"}, {"_id": "d2", "text": "second"}]
 QUERIES = [{"_id": "q1", "text": "what is first?"}, {"_id": "q2", "text": "what is second?"}]
@@ -192,3 +192,40 @@ def test_a_gzip_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(DatasetError, match="Pack the file again"):
         list(read(tmp_path).corpus())
+
+
+def test_queries_can_be_read_without_corpus_and_judgements(tmp_path: Path) -> None:
+    query = {"id": "q1", "text": "and it?", "rewrite": "and bread?", "automatic_rewrite": "and that?"}
+    (tmp_path / "queries.jsonl").write_text(jsonl([query]))
+    dataset = read_queries(tmp_path)
+    assert [(each.rewrite, each.automatic_rewrite) for each in dataset.queries()] == [
+        ("and bread?", "and that?")
+    ]
+    assert (list(dataset.corpus()), dataset.judgements()) == ([], {})
+    first = dataset.fingerprint()
+    (tmp_path / "queries.jsonl").write_text(jsonl([query | {"automatic_rewrite": "and bread?"}]))
+    assert read_queries(tmp_path).fingerprint() != first
+    with pytest.raises(DatasetError, match=r"corpus\.jsonl is missing"):
+        read(tmp_path)
+
+
+def test_a_year_parts_a_set_that_has_no_splits(tmp_path: Path) -> None:
+    queries: list[dict[str, object]] = [{**QUERIES[0], "year": 2019}, {**QUERIES[1], "year": "2020"}]
+    dataset = read(make_folder(tmp_path, queries=jsonl(queries)))
+    assert dataset.splits == ("2019", "2020")
+    assert [query.id for query in dataset.queries("2019")] == ["q1"]
+
+
+def test_a_file_of_judgements_names_a_split_beside_the_years(tmp_path: Path) -> None:
+    make_folder(tmp_path, queries=jsonl([{**row, "year": 2019} for row in QUERIES]), qrels=None)
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("q2\td2\t1\n")
+    dataset = read(tmp_path)
+    assert [query.id for query in dataset.queries("test")] == ["q2"]
+    assert [query.id for query in dataset.queries("2019")] == ["q1", "q2"]
+
+
+def test_a_set_keeps_the_fingerprint_that_stored_runs_have(tmp_path: Path) -> None:
+    assert read(make_folder(tmp_path)).fingerprint() == (
+        "175898d8e465638887b81e73e47aa4ac47c9e5a54f1e42a948aa1c48defd0616"
+    )
