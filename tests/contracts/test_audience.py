@@ -16,9 +16,7 @@ from core.knowledge.search_policy import SearchPolicy
 from core.messages import Audience, Passage
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
-from tests.contracts.test_knowledge_store import Shelf, shelf, store
-
-__all__ = ["shelf", "store"]  # the fixtures
+from tests.contracts.shelf import Shelf
 
 PLATFORMS = ("slack", "discord")
 WORKSPACES = ("W1", "W2", "w1", "W1 ", "%")

@@ -12,9 +12,7 @@ from core.ports import KnowledgeStore
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
 from core.testing.knowledge import InMemoryKnowledgeStore
-from tests.contracts.test_knowledge_store import LEAVE, Shelf, shelf, store
-
-__all__ = ["shelf", "store"]  # the fixtures
+from tests.contracts.shelf import LEAVE, Shelf
 
 QUESTION = "How much annual leave do staff earn in each pay period?"
 

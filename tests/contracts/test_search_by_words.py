@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from core.knowledge.documents import Grant
 from core.messages import Audience
-from tests.contracts.test_knowledge_store import ANYONE, LEAVE, TRAVEL, Shelf, shelf, store
-
-__all__ = ["shelf", "store"]  # the fixtures
+from tests.contracts.shelf import ANYONE, LEAVE, TRAVEL, Shelf
 
 
 async def found_by_words(shelf: Shelf, query: str, audience: Audience = ANYONE) -> list[str]:
