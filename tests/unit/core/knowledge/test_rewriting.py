@@ -17,7 +17,7 @@ def after(*questions: str) -> Memory:
 @pytest.mark.parametrize(
     ("before", "question", "standalone"),
     [
-        (["What is throat cancer?"], "Is it treatable?", "Is throat cancer treatable?"),
+        (["What is a standing desk?"], "Is it adjustable?", "Is standing desk adjustable?"),
         (["What is the outbox?"], "How does it work?", "How does outbox work?"),
         (["Tell me about Discord."], "What are its limits?", "What are Discord's limits?"),
         (["What is a lease?", "How long is it?"], "Who renews it?", "Who renews lease?"),
