@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.commands.evaluation_runs import keep_vectors, write_file
+from bot.commands.evaluation_runs import open_workbench, write_file
 from bot.commands.progress import open_progress
 from bot.commands.running import run_command, write_json, write_line
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from core.evaluation.calibrating import Calibration
     from core.evaluation.calibration_runs import CalibrationResult
     from core.settings import CoreSettings
-
-STEPS = {"ingest": "Taking the corpus in", "ask": "Asking"}
 
 
 def eval_calibrate(
@@ -33,21 +31,16 @@ def eval_calibrate(
         from bot.bootstrap import open_library
         from core.evaluation.calibration_runs import run_calibration
         from core.evaluation.datasets import read_dataset
-        from core.knowledge.chunking import ChunkingPolicy
 
         data, others = read_dataset(dataset), [read_dataset(folder) for folder in off_topic]
         async with open_library(settings, measured=True) as library:
             with open_progress("Calibrating") as show:
                 return await run_calibration(
                     data,
-                    store=library.stores.knowledge_store,
-                    embedder=keep_vectors(settings, library.embedder),
+                    open_workbench(library, show),
                     off_topic=others,
                     split=split,
                     every=every,
-                    chunking=ChunkingPolicy(strategy=settings.chunking),
-                    exclusively=library.stores.exclusive.exclusively,
-                    on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )
 
     result = run_command(work)

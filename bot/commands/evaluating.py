@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run, keep_vectors
+from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run, open_workbench
 from bot.commands.progress import open_progress
 from bot.commands.running import run_command, write_json, write_line
 
 if TYPE_CHECKING:
     from core.evaluation.answer_runs import AnswersResult
-    from core.evaluation.collection import Progress
     from core.evaluation.comparing import Comparison
     from core.evaluation.records import RunRecord
     from core.evaluation.runs import RetrievalResult
     from core.settings import CoreSettings
-
-STEPS = {"ingest": "Taking the corpus in", "search": "Searching", "ask": "Asking"}
 
 
 def eval_retrieval(
@@ -35,7 +32,6 @@ def eval_retrieval(
         from core.evaluation.comparing import compare_runs
         from core.evaluation.datasets import read_dataset
         from core.evaluation.runs import run_retrieval
-        from core.knowledge.chunking import ChunkingPolicy
 
         data = read_dataset(dataset)
         data_hash = data.fingerprint()
@@ -44,16 +40,12 @@ def eval_retrieval(
             with open_progress("Evaluating") as show:
                 result = await run_retrieval(
                     data,
-                    store=library.stores.knowledge_store,
-                    embedder=keep_vectors(settings, library.embedder),
+                    open_workbench(library, show),
                     k=k,
                     split=split,
                     query=cast("Literal['text', 'rewrite', 'history']", query),
                     rewriter=build_models(settings)[0] if query == "history" else None,
-                    chunking=ChunkingPolicy(strategy=settings.chunking),
                     reranker=library.knowledge.reranker,
-                    exclusively=library.stores.exclusive.exclusively,
-                    on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )
         record = keep_run(
             settings,
@@ -113,28 +105,19 @@ def eval_answers(
         from core.evaluation.answer_runs import run_answers
         from core.evaluation.comparing import compare_runs
         from core.evaluation.datasets import read_dataset
-        from core.knowledge.chunking import ChunkingPolicy
 
         data = read_dataset(dataset)
         data_hash = data.fingerprint()
         before = find_baseline(settings, fail_below, data_hash)
         async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
-
-                def report(now: Progress) -> None:
-                    show(now.done, now.total, STEPS[now.step])
-
                 result = await run_answers(
                     data,
                     build_ask(library, build_models(settings)),
-                    store=library.stores.knowledge_store,
-                    embedder=keep_vectors(settings, library.embedder),
+                    open_workbench(library, show),
                     split=split,
                     sample=sample,
                     concurrency=concurrency,
-                    chunking=ChunkingPolicy(strategy=settings.chunking),
-                    exclusively=library.stores.exclusive.exclusively,
-                    on_progress=report,
                 )
         record = keep_run(
             settings,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.commands.evaluation_runs import keep_run, write_plot
+from bot.commands.evaluation_runs import keep_run, open_workbench, write_plot
 from bot.commands.progress import open_progress
 from bot.commands.running import run_command, write_json, write_line
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from core.evaluation.records import RunRecord
     from core.knowledge.documents import Document
     from core.settings import CoreSettings
-
-STEPS = {"ingest": "Taking the documents in", "search": "Searching", "ask": "Asking"}
 
 
 def eval_chunking(path: Path, *, k: int, strategies: Sequence[str], plot: Path | None, as_json: bool) -> None:
@@ -37,12 +35,9 @@ def eval_chunking(path: Path, *, k: int, strategies: Sequence[str], plot: Path |
                     name,
                     documents,
                     make_questions(documents),
-                    store=library.stores.knowledge_store,
-                    embedder=library.embedder,
+                    open_workbench(library, show),
                     strategies=[ChunkingStrategy(each) for each in strategies] or list(ChunkingStrategy),
                     k=k,
-                    exclusively=library.stores.exclusive.exclusively,
-                    on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
                 )
         return result, _keep(settings, result, documents, library.embedder.name)
 

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 from bot.commands.running import FAILED, run_command, tell, write_json, write_line
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Library
+    from bot.commands.progress import Show
+    from core.evaluation.collection import Workbench
     from core.evaluation.comparing import Comparison, MetricComparison
     from core.evaluation.records import RunFolder, RunKind, RunRecord, Setting
-    from core.ports import Embedder, Task
+    from core.ports import Task
     from core.settings import CoreSettings
 
+STEPS = {"ingest": "Taking the documents in", "search": "Searching", "ask": "Asking"}
 WORDS = {
     "better": "better",
     "worse": "worse",
@@ -30,11 +34,21 @@ def open_runs(settings: CoreSettings) -> RunFolder:
     return RunFolder(settings.threadlore_home / "evaluations")
 
 
-def keep_vectors(settings: CoreSettings, embedder: Embedder) -> Embedder:
-    """The embedder, which need not embed the same corpus again in the next run."""
+def open_workbench(library: Library, show: Show) -> Workbench:
+    """What a run works with here: slicing as the settings say, and an embedder that need not embed the same corpus
+    again in the next run."""
+    from core.evaluation.collection import Workbench
     from core.evaluation.kept_vectors import KeepingEmbedder
+    from core.knowledge.chunking import ChunkingPolicy
 
-    return KeepingEmbedder(embedder, settings.threadlore_home / "evaluations" / "vectors")
+    settings = library.stores.settings
+    return Workbench(
+        library.stores.knowledge_store,
+        KeepingEmbedder(library.embedder, settings.threadlore_home / "evaluations" / "vectors"),
+        policy=ChunkingPolicy(strategy=settings.chunking),
+        exclusively=library.stores.exclusive.exclusively,
+        on_progress=lambda now: show(now.done, now.total, STEPS[now.step]),
+    )
 
 
 def keep_run(

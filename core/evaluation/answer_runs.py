@@ -21,20 +21,16 @@ from core.evaluation.answer_metrics import (
     measure_abstention,
 )
 from core.evaluation.collection import (
-    Exclusively,
     OnProgress,
     Progress,
     RunCollection,
-    ignore_progress,
+    Workbench,
     open_run_collection,
-    without_locks,
 )
 from core.evaluation.datasets import Dataset, Query
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.evaluation.runs import memory_of
-from core.knowledge.chunking import ChunkingPolicy
 from core.messages import Answer, Audience, Frozen, Memory, Passage, TokenUse
-from core.ports import Embedder, KnowledgeStore
 
 
 class Reply(Frozen):
@@ -84,32 +80,21 @@ class AnswersResult(Frozen):
 async def run_answers(
     dataset: Dataset,
     ask: Ask,
+    bench: Workbench,
     *,
-    store: KnowledgeStore,
-    embedder: Embedder,
     split: str | None = None,
     sample: bool = False,
     concurrency: int = 4,
-    chunking: ChunkingPolicy | None = None,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
 ) -> AnswersResult:
     """Ask every question that the set calls answerable or not; `sample` asks the flagged ones only.
 
-    `store` and `embedder` take in the corpus; `ask` must search the same store. Raises DatasetError
+    The bench takes in the corpus; `ask` must search the same store. Raises DatasetError
     if the set has no such questions.
     """
     began = time.perf_counter()
     questions = answer_questions(dataset, split, sample=sample)
-    async with open_run_collection(
-        dataset,
-        store=store,
-        embedder=embedder,
-        policy=chunking,
-        exclusively=exclusively,
-        on_progress=on_progress,
-    ) as run:
-        timed = await _ask_all(questions, ask, run, concurrency, on_progress)
+    async with open_run_collection(dataset, bench) as run:
+        timed = await _ask_all(questions, ask, run, concurrency, bench.on_progress)
     return measure_replies(
         dataset.name,
         split,

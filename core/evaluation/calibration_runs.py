@@ -8,20 +8,15 @@ from collections.abc import Iterator, Sequence
 from core.evaluation.answer_runs import answer_questions
 from core.evaluation.calibrating import SIGNALS, WORD_SIGNALS, Calibration, JudgedQuestion, calibrate
 from core.evaluation.collection import (
-    Exclusively,
-    OnProgress,
     Progress,
     RunCollection,
-    ignore_progress,
+    Workbench,
     open_run_collection,
-    without_locks,
 )
 from core.evaluation.datasets import Dataset, Query
-from core.knowledge.chunking import ChunkingPolicy
 from core.knowledge.evidence import measure_signals, read_passages
 from core.knowledge.search import Knowledge
 from core.messages import Frozen, Passage
-from core.ports import Embedder, KnowledgeStore
 
 PASSAGES_READ = 8
 """As many as an answer is written from."""
@@ -40,41 +35,30 @@ class CalibrationResult(Frozen):
 
 async def run_calibration(
     dataset: Dataset,
+    bench: Workbench,
     *,
-    store: KnowledgeStore,
-    embedder: Embedder,
     off_topic: Sequence[Dataset] = (),
     split: str | None = None,
     every: int = 1,
-    chunking: ChunkingPolicy | None = None,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
 ) -> CalibrationResult:
     """Fit and measure. `off_topic`: sets whose questions the documents cannot answer, so that what is far away
     is learned too; `every`: ask only every so-manieth question. Raises DatasetError if the set does not say which questions can be answered."""
     questions = answer_questions(dataset, split, sample=False)[::every]
     groups = {entry.id: entry.title or entry.id for entry in dataset.corpus()}
     foreign = [query for other in off_topic for query in _spread(other.queries())]
-    knowledge = Knowledge(store, embedder)
+    knowledge = Knowledge(bench.store, bench.embedder)
     judged: list[JudgedQuestion] = []
-    async with open_run_collection(
-        dataset,
-        store=store,
-        embedder=embedder,
-        policy=chunking,
-        exclusively=exclusively,
-        on_progress=on_progress,
-    ) as run:
+    async with open_run_collection(dataset, bench) as run:
         own = [(query, groups.get(query.source or "", query.id)) for query in questions]
         for query, group in [*own, *((query, None) for query in foreign)]:
             judged.append(await _judge(query, group, knowledge, run))
-            on_progress(Progress(step="ask", done=len(judged), total=len(questions) + len(foreign)))
+            bench.on_progress(Progress(step="ask", done=len(judged), total=len(questions) + len(foreign)))
     name = f"half of {dataset.name} ({len(questions)} questions)"
     if off_topic:
         name += f" and {len(foreign)} questions of {', '.join(other.name for other in off_topic)}"
     return CalibrationResult(
         dataset=dataset.name,
-        embedder=embedder.name,
+        embedder=bench.embedder.name,
         with_similarity=calibrate(judged, SIGNALS, name),
         by_words=calibrate(judged, WORD_SIGNALS, name),
     )

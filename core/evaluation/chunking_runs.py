@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
 from core.errors import DatasetError
 from core.evaluation.collection import (
-    Exclusively,
     OnProgress,
     Progress,
     RunCollection,
-    ignore_progress,
+    Workbench,
     open_collection_of,
-    without_locks,
 )
 from core.evaluation.kept_vectors import EmbedderAround
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
@@ -30,7 +29,7 @@ from core.knowledge.documents import Document
 from core.knowledge.passages import merge_neighbours
 from core.knowledge.search import Knowledge
 from core.messages import Frozen, Passage
-from core.ports import Embedder, KnowledgeStore
+from core.ports import Embedder
 
 CONTEXT_PASSAGES = 8
 """How many passages an answer is written from."""
@@ -72,13 +71,10 @@ async def run_chunking(
     name: str,
     documents: Sequence[Document],
     questions: Sequence[PlaceQuestion],
+    bench: Workbench,
     *,
-    store: KnowledgeStore,
-    embedder: Embedder,
     strategies: Sequence[ChunkingStrategy] = tuple(ChunkingStrategy),
     k: int = 10,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
 ) -> ChunkingResult:
     """Measure each strategy with the shipped sizes. Raises DatasetError without questions."""
     if not questions:
@@ -86,20 +82,13 @@ async def run_chunking(
             f"{name}: these documents pose no questions. Use documents with headings that are questions, or with "
             "links to sections of each other."
         )
-    shared = _EmbeddedOnce(embedder)
+    shared = _EmbeddedOnce(bench.embedder)
     results = []
     for strategy in strategies:
         policy, began = ChunkingPolicy(strategy=strategy), time.perf_counter()
-        async with open_collection_of(
-            name,
-            documents,
-            store=store,
-            embedder=shared,
-            policy=policy,
-            exclusively=exclusively,
-            on_progress=on_progress,
-        ) as run:
-            measured = await _measure(run, Knowledge(store, shared), questions, k, on_progress)
+        ours = replace(bench, embedder=shared, policy=policy)
+        async with open_collection_of(name, documents, ours) as run:
+            measured = await _measure(run, Knowledge(bench.store, shared), questions, k, bench.on_progress)
         results.append(_summarise(strategy, run, measured, time.perf_counter() - began))
     return ChunkingResult(
         dataset=name,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 from uuid import uuid4
@@ -45,6 +45,17 @@ async def without_locks(name: str) -> AsyncIterator[bool]:
     yield False
 
 
+@dataclass(frozen=True)
+class Workbench:
+    """What a run works with: where its corpus goes, how that is sliced and embedded, and who hears how far it is."""
+
+    store: KnowledgeStore
+    embedder: Embedder
+    policy: ChunkingPolicy = field(default_factory=ChunkingPolicy)
+    exclusively: Exclusively = without_locks
+    on_progress: OnProgress = ignore_progress
+
+
 @dataclass
 class RunCollection:
     """Where the corpus of a run is, and the only audience that may read it. `tokens` is what its chunks have."""
@@ -57,28 +68,12 @@ class RunCollection:
 
 
 @asynccontextmanager
-async def open_run_collection(
-    dataset: Dataset,
-    *,
-    store: KnowledgeStore,
-    embedder: Embedder,
-    policy: ChunkingPolicy | None = None,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
-) -> AsyncIterator[RunCollection]:
+async def open_run_collection(dataset: Dataset, bench: Workbench) -> AsyncIterator[RunCollection]:
     """Fill a collection of its own from the corpus; drop it at the end, however the run ends.
 
     One document per corpus entry; its uri is the entry's id. Chunked and embedded as ingestion does it.
     """
-    async with open_collection_of(
-        dataset.name,
-        corpus_documents(dataset),
-        store=store,
-        embedder=embedder,
-        policy=policy,
-        exclusively=exclusively,
-        on_progress=on_progress,
-    ) as run:
+    async with open_collection_of(dataset.name, corpus_documents(dataset), bench) as run:
         yield run
 
 
@@ -95,26 +90,20 @@ def corpus_documents(dataset: Dataset) -> Iterator[Document]:
 
 @asynccontextmanager
 async def open_collection_of(
-    label: str,
-    documents: Iterable[Document],
-    *,
-    store: KnowledgeStore,
-    embedder: Embedder,
-    policy: ChunkingPolicy | None = None,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
+    label: str, documents: Iterable[Document], bench: Workbench
 ) -> AsyncIterator[RunCollection]:
     """As `open_run_collection`, filled with these documents."""
-    await drop_left_behind(store, exclusively)
+    store = bench.store
+    await drop_left_behind(store, bench.exclusively)
     name = f"{PLATFORM}/{label}/{uuid4().hex}"
     run = RunCollection(name=name, audience=Audience(platform=PLATFORM, workspace=name, channel=label))
-    async with exclusively(name):
+    async with bench.exclusively(name):
         try:
             collection_id = await store.open_collection(name, [Grant(platform=PLATFORM, workspace=name)])
             source_id = await store.open_source(collection_id, name, PLATFORM)
             for batch in _batches(iter(documents), DOCUMENTS_PER_BATCH):
-                await _put_batch(batch, source_id, run, policy or ChunkingPolicy(), store, embedder)
-                on_progress(Progress(step="ingest", done=run.documents))
+                await _put_batch(batch, source_id, run, bench)
+                bench.on_progress(Progress(step="ingest", done=run.documents))
             await store.finish_source(source_id, error=None)
             yield run
         finally:
@@ -130,28 +119,21 @@ async def drop_left_behind(store: KnowledgeStore, exclusively: Exclusively) -> N
                     await store.drop_collection(name)
 
 
-async def _put_batch(
-    documents: list[Document],
-    source_id: int,
-    run: RunCollection,
-    policy: ChunkingPolicy,
-    store: KnowledgeStore,
-    embedder: Embedder,
-) -> None:
-    chunks = [chunk_text(document.text, title=document.title, policy=policy) for document in documents]
+async def _put_batch(documents: list[Document], source_id: int, run: RunCollection, bench: Workbench) -> None:
+    chunks = [chunk_text(document.text, title=document.title, policy=bench.policy) for document in documents]
     texts = [
         embedding_text(document.title, chunk)
         for document, drafts in zip(documents, chunks, strict=True)
         for chunk in drafts
     ]
-    vectors = iter(await embedder.embed_documents(texts) if texts else [])
-    await store.put_documents(
+    vectors = iter(await bench.embedder.embed_documents(texts) if texts else [])
+    await bench.store.put_documents(
         source_id,
         [
             (document, drafts, list(islice(vectors, len(drafts))))
             for document, drafts in zip(documents, chunks, strict=True)
         ],
-        embedder=embedder.name,
+        embedder=bench.embedder.name,
     )
     run.documents += len(documents)
     run.chunks += len(texts)

@@ -15,13 +15,10 @@ from pydantic import Field
 
 from core.errors import DatasetError, ModelError
 from core.evaluation.collection import (
-    Exclusively,
-    OnProgress,
     Progress,
     RunCollection,
-    ignore_progress,
+    Workbench,
     open_run_collection,
-    without_locks,
 )
 from core.evaluation.datasets import Dataset, Query
 from core.evaluation.metrics import (
@@ -35,12 +32,11 @@ from core.evaluation.metrics import (
     reciprocal_rank,
     relevant_documents,
 )
-from core.knowledge.chunking import ChunkingPolicy
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.knowledge.thread_words import words_of_thread
 from core.memory import fit
 from core.messages import Frozen, Memory
-from core.ports import ChatModel, Embedder, KnowledgeStore
+from core.ports import ChatModel
 
 QueryForm = Literal["text", "rewrite", "history"]
 """What is searched for: the query alone; the standalone form that the set brings along; the query
@@ -83,17 +79,13 @@ class RetrievalResult(Frozen):
 
 async def run_retrieval(
     dataset: Dataset,
+    bench: Workbench,
     *,
-    store: KnowledgeStore,
-    embedder: Embedder,
     k: int = 10,
     split: str | None = None,
     query: QueryForm = "text",
     rewriter: ChatModel | None = None,
-    chunking: ChunkingPolicy | None = None,
     reranker: Reranker | None = None,
-    exclusively: Exclusively = without_locks,
-    on_progress: OnProgress = ignore_progress,
 ) -> RetrievalResult:
     """Measure the search. `rewriter` is the chat model that rewrites, for `query="history"`.
 
@@ -106,21 +98,14 @@ async def run_retrieval(
     depth = max(k, NDCG_DEPTH)
     rankings: list[list[str]] = []
     search_seconds: list[float] = []
-    async with open_run_collection(
-        dataset,
-        store=store,
-        embedder=embedder,
-        policy=chunking,
-        exclusively=exclusively,
-        on_progress=on_progress,
-    ) as run:
+    async with open_run_collection(dataset, bench) as run:
         for text, context in forms:
-            vector = await embedder.embed_query(text)
+            vector = await bench.embedder.embed_query(text)
             started = time.perf_counter()
-            found = await rank_documents(run, store, embedder, text, vector, depth, reranker, context)
+            found = await rank_documents(run, bench, text, vector, depth, reranker, context)
             rankings.append(found)
             search_seconds.append(time.perf_counter() - started)
-            on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
+            bench.on_progress(Progress(step="search", done=len(rankings), total=len(forms)))
         figures = measure_rankings(rankings, [judgements[each.id] for each in queries], k)
     return RetrievalResult(
         dataset=dataset.name,
@@ -168,8 +153,7 @@ def measure_rankings(
 
 async def rank_documents(
     run: RunCollection,
-    store: KnowledgeStore,
-    embedder: Embedder,
+    bench: Workbench,
     text: str,
     vector: Sequence[float],
     documents: int,
@@ -179,10 +163,10 @@ async def rank_documents(
     """The ids of the first `documents` distinct documents, each at the place of its best passage."""
     limit = max(documents * 2, PASSAGES_READ if reranker else 0)
     while True:
-        passages = await store.search(
+        passages = await bench.store.search(
             text,
             vector,
-            embedder=embedder.name,
+            embedder=bench.embedder.name,
             audience=run.audience,
             limit=limit,
             collections=[run.name],

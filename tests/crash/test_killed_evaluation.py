@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from core.evaluation.collection import drop_left_behind, open_collection_of
+from core.evaluation.collection import Workbench, drop_left_behind, open_collection_of
 from core.knowledge.documents import Document
 from core.storage.database import Database
 from core.storage.exclusive import Exclusive
@@ -16,7 +16,7 @@ from core.testing.embedder import FakeEmbedder
 
 EVALUATION = """
 import asyncio, sys
-from core.evaluation.collection import open_collection_of
+from core.evaluation.collection import Workbench, open_collection_of
 from core.knowledge.documents import Document
 from core.storage.database import Database
 from core.storage.exclusive import Exclusive
@@ -27,8 +27,8 @@ async def evaluate():
     database = Database(sys.argv[1])
     store = PostgresKnowledgeStore(database)
     documents = [Document(uri="a", title="A", text="Some text.", content_hash="a")]
-    async with open_collection_of("killed", documents, store=store, embedder=FakeEmbedder(),
-                                  exclusively=Exclusive(database).exclusively) as run:
+    bench = Workbench(store, FakeEmbedder(), exclusively=Exclusive(database).exclusively)
+    async with open_collection_of("killed", documents, bench) as run:
         print(run.name, flush=True)
         await asyncio.sleep(600)
 
@@ -66,9 +66,8 @@ async def test_what_a_killed_run_left_is_dropped_and_a_run_under_way_is_not(
     await process.wait()
     async with asyncio.timeout(30):
         while name in await collections(store):
-            async with open_collection_of(
-                "next", DOCUMENTS, store=store, embedder=FakeEmbedder(), exclusively=exclusively
-            ):
+            bench = Workbench(store, FakeEmbedder(), exclusively=exclusively)
+            async with open_collection_of("next", DOCUMENTS, bench):
                 pass
             await asyncio.sleep(0.1)
     assert not await collections(store)

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import DatasetError
 from core.evaluation.answer_runs import Reply, run_answers
+from core.evaluation.collection import Workbench
 from core.evaluation.datasets import Dataset, read_dataset
 from core.messages import Answer, Audience, Citation, Memory, Passage, TokenUse
 from core.testing.embedder import FakeEmbedder
@@ -75,7 +76,7 @@ async def test_the_figures_of_a_run_as_counted_by_hand(dataset: Dataset) -> None
             "sun?": make_reply("It is blue [1].", "sky", 0.7),
         }
     )
-    result = await run_answers(dataset, assistant, store=store, embedder=FakeEmbedder(), concurrency=2)
+    result = await run_answers(dataset, assistant, Workbench(store, FakeEmbedder()), concurrency=2)
     assert (result.questions, result.answered, result.failed) == (4, 3, 0)
     assert result.abstention.accuracy == 0.75
     assert result.abstention.precision == 1.0
@@ -95,7 +96,7 @@ async def test_the_figures_of_a_run_as_counted_by_hand(dataset: Dataset) -> None
 async def test_the_sample_asks_the_flagged_questions_only(dataset: Dataset) -> None:
     assistant = ScriptedAssistant({"sky?": SILENT, "sea?": SILENT})
     result = await run_answers(
-        dataset, assistant, store=InMemoryKnowledgeStore(), embedder=FakeEmbedder(), sample=True
+        dataset, assistant, Workbench(InMemoryKnowledgeStore(), FakeEmbedder()), sample=True
     )
     assert result.questions == 2
     assert result.answered == 0
@@ -109,8 +110,7 @@ async def test_a_failed_reply_is_counted_and_is_no_answer(dataset: Dataset) -> N
     result = await run_answers(
         dataset,
         ScriptedAssistant({"sky?": failed, "sea?": failed}),
-        store=InMemoryKnowledgeStore(),
-        embedder=FakeEmbedder(),
+        Workbench(InMemoryKnowledgeStore(), FakeEmbedder()),
         sample=True,
     )
     assert (result.failed, result.answered) == (2, 0)
@@ -123,8 +123,5 @@ async def test_a_set_that_does_not_say_what_can_be_answered_is_refused(tmp_path:
     (tmp_path / "qrels.tsv").write_text("1\tsky\t1\n")
     with pytest.raises(DatasetError, match="answerable"):
         await run_answers(
-            read_dataset(tmp_path),
-            ScriptedAssistant({}),
-            store=InMemoryKnowledgeStore(),
-            embedder=FakeEmbedder(),
+            read_dataset(tmp_path), ScriptedAssistant({}), Workbench(InMemoryKnowledgeStore(), FakeEmbedder())
         )

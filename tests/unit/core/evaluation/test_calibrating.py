@@ -17,6 +17,7 @@ from core.evaluation.calibrating import (
     split_in_halves,
 )
 from core.evaluation.calibration_runs import run_calibration
+from core.evaluation.collection import Workbench
 from core.evaluation.curve_plots import Curve, render_curves
 from core.evaluation.datasets import read_dataset
 from core.knowledge.judgement import Judgement
@@ -103,7 +104,7 @@ async def test_a_run_searches_for_every_question_and_splits_by_title(tmp_path: P
     (tmp_path / "qrels.tsv").write_text("0yes\td0\t1\n")
     data = read_dataset(tmp_path)
     store = InMemoryKnowledgeStore()
-    result = await run_calibration(data, store=store, embedder=FakeEmbedder(), off_topic=[data])
+    result = await run_calibration(data, Workbench(store, FakeEmbedder()), off_topic=[data])
     assert (result.by_words.fitted, result.by_words.reported) == (4 + 8, 4)
     assert result.by_words.auroc == 1.0
     assert "similarity" in result.with_similarity.judgement.weights

@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import DatasetError
 from core.evaluation.chunking_runs import run_chunking
+from core.evaluation.collection import Workbench
 from core.evaluation.place_questions import make_questions
 from core.knowledge.chunking import ChunkingStrategy
 from core.knowledge.documents import Document
@@ -45,7 +46,7 @@ async def test_every_strategy_is_measured_on_the_same_questions() -> None:
     questions = make_questions(DOCUMENTS)
     assert len(questions) == len(TOPICS)
 
-    result = await run_chunking("town", DOCUMENTS, questions, store=store, embedder=embedder)
+    result = await run_chunking("town", DOCUMENTS, questions, Workbench(store, embedder))
 
     assert [measured.strategy for measured in result.strategies] == list(ChunkingStrategy)
     for measured in result.strategies:
@@ -61,4 +62,4 @@ async def test_every_strategy_is_measured_on_the_same_questions() -> None:
 
 async def test_documents_without_questions_are_refused() -> None:
     with pytest.raises(DatasetError, match="pose no questions"):
-        await run_chunking("town", DOCUMENTS, [], store=InMemoryKnowledgeStore(), embedder=FakeEmbedder())
+        await run_chunking("town", DOCUMENTS, [], Workbench(InMemoryKnowledgeStore(), FakeEmbedder()))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import DatasetError, ModelPermanentError
-from core.evaluation.collection import Progress
+from core.evaluation.collection import Progress, Workbench
 from core.evaluation.datasets import Dataset, read_dataset
 from core.evaluation.runs import QueryForm, memory_of, run_retrieval
 from core.messages import Audience, Passage
@@ -73,7 +73,7 @@ class ScriptedRewriter:
 
 async def test_a_run_reports_the_figures_of_the_judged_queries_of_its_split(dataset: Dataset) -> None:
     result = await run_retrieval(
-        dataset, store=InMemoryKnowledgeStore(), embedder=FakeEmbedder(), k=2, split="test"
+        dataset, Workbench(InMemoryKnowledgeStore(), FakeEmbedder()), k=2, split="test"
     )
     assert (result.dataset, result.split, result.k, result.query) == ("town", "test", 2, "text")
     assert result.queries == 2
@@ -86,7 +86,7 @@ async def test_a_run_reports_the_figures_of_the_judged_queries_of_its_split(data
 
 async def test_a_document_of_many_chunks_takes_one_place_only(dataset: Dataset) -> None:
     result = await run_retrieval(
-        dataset, store=InMemoryKnowledgeStore(), embedder=FakeEmbedder(), k=4, split="test"
+        dataset, Workbench(InMemoryKnowledgeStore(), FakeEmbedder()), k=4, split="test"
     )
     assert result.precision == 0.25
     assert result.recall == 1.0
@@ -94,9 +94,7 @@ async def test_a_document_of_many_chunks_takes_one_place_only(dataset: Dataset) 
 
 async def test_progress_is_told_for_ingestion_and_search(dataset: Dataset) -> None:
     seen: list[Progress] = []
-    await run_retrieval(
-        dataset, store=InMemoryKnowledgeStore(), embedder=FakeEmbedder(), on_progress=seen.append
-    )
+    await run_retrieval(dataset, Workbench(InMemoryKnowledgeStore(), FakeEmbedder(), on_progress=seen.append))
     assert seen[0] == Progress(step="ingest", done=4)
     assert seen[-1] == Progress(step="search", done=3, total=3)
 
@@ -113,13 +111,13 @@ async def test_nobody_else_can_read_the_corpus_while_the_run_lasts(dataset: Data
             found.append(len(passages))
             return vector
 
-    await run_retrieval(dataset, store=store, embedder=Curious())
+    await run_retrieval(dataset, Workbench(store, Curious()))
     assert found == [0, 0, 0]
 
 
 async def test_the_collection_is_gone_afterwards(dataset: Dataset) -> None:
     store = InMemoryKnowledgeStore()
-    await run_retrieval(dataset, store=store, embedder=FakeEmbedder())
+    await run_retrieval(dataset, Workbench(store, FakeEmbedder()))
     assert await store.sources() == []
 
 
@@ -127,7 +125,7 @@ async def test_the_collection_is_gone_after_an_error_too(dataset: Dataset) -> No
     store = InMemoryKnowledgeStore()
     (dataset.folder / "corpus.jsonl").write_text(json.dumps(CORPUS[0]) + "\nbroken\n")
     with pytest.raises(DatasetError, match="line 2"):
-        await run_retrieval(dataset, store=store, embedder=FakeEmbedder())
+        await run_retrieval(dataset, Workbench(store, FakeEmbedder()))
     assert await store.sources() == []
 
 
@@ -140,7 +138,7 @@ async def test_asking_with_the_rewrite_takes_the_one_that_the_set_brings(dataset
             return list(await super().embed_query(text))
 
     await run_retrieval(
-        dataset, store=InMemoryKnowledgeStore(), embedder=Listening(), split="train", query="rewrite"
+        dataset, Workbench(InMemoryKnowledgeStore(), Listening()), split="train", query="rewrite"
     )
     assert asked == ["what is baked before sunrise?"]
 
@@ -148,11 +146,7 @@ async def test_asking_with_the_rewrite_takes_the_one_that_the_set_brings(dataset
 async def test_asking_with_the_history_lets_the_model_rewrite_with_the_turns_before(dataset: Dataset) -> None:
     rewriter = ScriptedRewriter('"What does the bakery bake before sunrise?"\nBecause ...')
     result = await run_retrieval(
-        dataset,
-        store=InMemoryKnowledgeStore(),
-        embedder=FakeEmbedder(),
-        query="history",
-        rewriter=rewriter,
+        dataset, Workbench(InMemoryKnowledgeStore(), FakeEmbedder()), query="history", rewriter=rewriter
     )
     assert result.queries == 3
     (request,) = rewriter.requests  # only the query that has turns before it
@@ -171,8 +165,7 @@ async def test_asking_with_the_history_searches_with_the_words_of_the_thread_bes
     for query in forms:
         await run_retrieval(
             dataset,
-            store=Listening(),
-            embedder=FakeEmbedder(),
+            Workbench(Listening(), FakeEmbedder()),
             split="train",
             query=query,
             rewriter=ScriptedRewriter(None),
@@ -183,8 +176,7 @@ async def test_asking_with_the_history_searches_with_the_words_of_the_thread_bes
 async def test_a_rewriter_that_fails_leaves_the_query_as_it_was(dataset: Dataset) -> None:
     result = await run_retrieval(
         dataset,
-        store=InMemoryKnowledgeStore(),
-        embedder=FakeEmbedder(),
+        Workbench(InMemoryKnowledgeStore(), FakeEmbedder()),
         split="train",
         query="history",
         rewriter=ScriptedRewriter(None),
@@ -195,16 +187,14 @@ async def test_a_rewriter_that_fails_leaves_the_query_as_it_was(dataset: Dataset
 async def test_asking_with_rewrites_that_are_not_there_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="rewrite"):
         await run_retrieval(
-            dataset, store=InMemoryKnowledgeStore(), embedder=FakeEmbedder(), split="test", query="rewrite"
+            dataset, Workbench(InMemoryKnowledgeStore(), FakeEmbedder()), split="test", query="rewrite"
         )
 
 
 async def test_a_set_without_judged_queries_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     (dataset.folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nelse\tharbour\t1\n")
     with pytest.raises(DatasetError, match="no query has a relevant document"):
-        await run_retrieval(
-            read_dataset(dataset.folder), store=InMemoryKnowledgeStore(), embedder=FakeEmbedder()
-        )
+        await run_retrieval(read_dataset(dataset.folder), Workbench(InMemoryKnowledgeStore(), FakeEmbedder()))
 
 
 def test_turns_before_a_query_are_paired_as_a_thread_remembers_them(dataset: Dataset) -> None:
