@@ -133,6 +133,7 @@ async def go_half_open(world: World, seed: int, *, questions: int = 20) -> Outco
     """N1: nothing arrives over any socket any more, and no socket ends: silence alone has to tell."""
     world.deliver_over("socket")
     links = world.slack.deliverer.links
+    await world.slack.until(lambda: len(links.open) >= len(world.ingresses()), 120.0)
     greeted, number = links.greeted, len(links.open)
     links.go_half_open()
     since = time.monotonic()
