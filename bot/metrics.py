@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 90)
 
 
@@ -154,6 +155,12 @@ class Metrics:
 
     def _watch_workers(self, registry: CollectorRegistry) -> None:
         """What should stay at nought, or low."""
+        self.event_loop_lag = Histogram(
+            "threadlore_event_loop_lag_seconds",
+            "How late the process came to a task whose turn it was",
+            buckets=LAG_SECONDS,
+            registry=registry,
+        )
         self.leases_lost = Counter(
             "threadlore_leases_lost_total",
             "Items that others took over or a deletion ended",

@@ -17,6 +17,7 @@ from bot.about import build_about, describe
 from bot.adapter import Adapter, AdapterError
 from bot.bootstrap import Application, open_application
 from bot.channel_upkeep import ChannelUpkeep
+from bot.pulse import watch_event_loop
 from bot.upkeep import EmbeddingUpkeep, KnowledgeUpkeep
 from bot.watching import Watching
 from bot.web.adapter import WebAdapter
@@ -128,6 +129,7 @@ class Server:
         Raises SettingsError for a database that only looks like one, and for a port that is taken."""
         app = self._app
         await app.stores.database.require_whole_session()
+        self._tasks.append(asyncio.create_task(watch_event_loop(app.metrics.event_loop_lag.observe)))
         listening = open_socket(self._http_settings)
         self._address = address_of(self._http_settings.http_host, listening)
         if self._role != "ingress":
