@@ -116,7 +116,7 @@ def _what_was_counted(shown: Sequence[tuple[Scenario, Summary]]) -> list[str]:
                 summary.unfinished,
                 summary.out_of_order,
                 summary.noticed,
-                "" if _failed(summary) or summary.asked < 3 else f"1 in {summary.asked // 3:,}",
+                "" if _failed(summary) or summary.asked < 30 else f"1 in {summary.asked // 3:,}",
             )
         )
     asked = sum(summary.asked for _, summary in shown)
