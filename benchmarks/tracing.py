@@ -26,8 +26,8 @@ from bot.testing.slack import SlackServer
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer
 
-ROUNDS = 8
-QUESTIONS_A_ROUND = 25
+ROUNDS = 16
+QUESTIONS_A_ROUND = 40
 AIM = 1.05
 
 

@@ -71,7 +71,9 @@ def _claimable() -> Select[Any]:
 
     What is marked as behind another is not looked at. The mark is only a hint, and may be missing.
     Scalar subqueries, not a join: each looks at one index entry, whatever the statistics make the
-    planner believe and however many items wait behind the first of their thread.
+    planner believe and however many items wait behind the first of their thread. They are compared by order
+    where "equal" is meant: of an equality the planner expects next to no rows, and would rather sort all that
+    waits than take the first of the index.
     """
     open_item, running = aliased(InboxRow), aliased(InboxRow)
     first = (
@@ -87,8 +89,8 @@ def _claimable() -> Select[Any]:
         InboxRow.state == QUEUED,
         InboxRow.behind == false(),
         InboxRow.run_after <= func.now(),
-        InboxRow.id == first,
-        at_work.is_(None),
+        InboxRow.id <= first,
+        func.coalesce(at_work, literal_column("0")) <= literal_column("0"),
     )
 
 
@@ -125,7 +127,10 @@ MORE_WAITS = _more_waits()
 def _claim(*conditions: ColumnElement[bool]) -> Update:
     head = (
         _claimable()
-        .where(InboxRow.platform == any_(bindparam("platforms", type_=ARRAY(Text))), *conditions)
+        .where(
+            func.array_position(bindparam("platforms", type_=ARRAY(Text)), InboxRow.platform).is_not(None),
+            *conditions,
+        )
         .order_by(InboxRow.fair_at, InboxRow.id)
         .limit(bindparam("most", type_=BigInteger))
         .with_for_update(skip_locked=True)
