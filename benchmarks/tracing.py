@@ -1,7 +1,7 @@
 """`python -m benchmarks.tracing`: what a Langfuse that fails or hangs costs the people who ask.
 
 One Threadlore on the loopback Slack with a loopback model that answers at once, traced to a loopback Langfuse
-that works, answers every request with 500, or takes 30 seconds for it, in turn. Printed are the times from event
+that works, answers every request with 500, or takes 30 seconds for it, in turn. Its Postgres flushes nothing to disk. Printed are the times from event
 to final answer, and each trouble as a ratio to the rounds in which Langfuse worked.
 """
 
@@ -23,10 +23,11 @@ from benchmarks.platforms import Slack
 from benchmarks.processes import BotProcess
 from benchmarks.world import environment_of, running, say, take_documents_in, until_connected
 from bot.testing.slack import SlackServer
+from core.storage.embedded import start_embedded_postgres
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer
 
-ROUNDS = 16
+ROUNDS = 10
 QUESTIONS_A_ROUND = 40
 AIM = 1.05
 
@@ -93,19 +94,23 @@ def show(times: Mapping[str, list[float]]) -> None:
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
+        # A disk that stalls for half a second now and then would be all that 95 % shows.
+        postgres = await start_embedded_postgres(home, durable=False)
         async with (
             SlackServer(echoes=False) as slack,
             ModelServer(piece_characters=200) as model,
             LangfuseServer() as langfuse,
         ):
             say("Threadlore takes its documents in")
-            await take_documents_in(home)
+            await take_documents_in(home)  # into the same server
             keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-bench", "LANGFUSE_SECRET_KEY": "sk-lf-bench"}
             settings = environment_of(model, home) | slack.environment() | keys
+            settings["DATABASE_URL"] = postgres.url
             bot = BotProcess("bot", ["serve"], settings | {"LANGFUSE_BASE_URL": langfuse.url}, home)
             async with running(bot, "is ready"):
                 await until_connected(slack)
                 show(await measure(Slack(slack), langfuse))
+        await postgres.stop()
 
 
 if __name__ == "__main__":

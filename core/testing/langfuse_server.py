@@ -14,6 +14,7 @@ import base64
 import gzip
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -171,7 +172,8 @@ def read_observation(span: OtlpSpan) -> Observation:
     for name in JSON_ATTRIBUTES:
         key = f"observation.{name}"
         if isinstance(attributes.get(key), str) and attributes[key][:1] in "[{":
-            attributes[key] = json.loads(attributes[key])
+            with suppress(ValueError):  # a text may begin like that too, with a citation for one
+                attributes[key] = json.loads(attributes[key])
     return Observation(
         trace_id=span.trace_id.hex(),
         id=span.span_id.hex(),

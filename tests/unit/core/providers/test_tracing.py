@@ -149,6 +149,16 @@ async def test_a_turn_recorded_again_replaces_its_trace(
     assert len(server.trace(turn.trace_id)) == 1 + len(turn.spans)
 
 
+@pytest.mark.parametrize("text", ["[1] says so.", "{{ name }} is a placeholder."])
+async def test_an_answer_that_begins_as_json_does_is_a_text_all_the_same(
+    server: LangfuseServer, tracer: LangfuseTracer, text: str
+) -> None:
+    turn = make_turn().model_copy(update={"answer": Answer(text=text)})
+    tracer.record_turn(turn)
+    await arrived(server, turn)
+    assert server.trace(turn.trace_id)[0].attributes["observation.output"] == text
+
+
 async def test_no_secret_leaves(server: LangfuseServer, tracer: LangfuseTracer) -> None:
     turn = make_turn()
     tracer.record_turn(turn)
