@@ -7,7 +7,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asyncpg.exceptions import InterfaceError, PostgresError  # type: ignore[import-untyped]
+from asyncpg.exceptions import (  # type: ignore[import-untyped]
+    InterfaceError,
+    InternalClientError,
+    PostgresError,
+)
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -29,6 +34,13 @@ def sql_state(error: BaseException) -> str:
     """The five characters that say what PostgreSQL complains about, or ""."""
     cause: object = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None) or ""
+
+
+def mark_lost(context: ExceptionContext) -> None:
+    """For SQLAlchemy's handle_error: a connection that ends between two steps of a statement can leave its driver
+    in a state from which it does not go on. Nothing is wrong with the statement then."""
+    if isinstance(getattr(context.original_exception, "__cause__", None), InternalClientError):
+        context.is_disconnect = True
 
 
 def is_outage(error: BaseException) -> bool:

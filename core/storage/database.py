@@ -7,14 +7,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import greenlet_spawn
 
 from core.storage.base import to_storable_json
-from core.storage.connection_errors import CONFLICT_STATES, outages_named, sql_state, wrong_settings_named
+from core.storage.connection_errors import (
+    CONFLICT_STATES,
+    mark_lost,
+    outages_named,
+    sql_state,
+    wrong_settings_named,
+)
 from core.storage.database_url import name_server, parse_database_url
 from core.storage.migrating import migrate_to_head, require_pgvector
 from core.storage.session_check import require_whole_session
@@ -32,6 +38,11 @@ PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
 ATTEMPTS = 2
 
 log = structlog.get_logger(__name__)
+
+
+def _watched(engine: AsyncEngine) -> AsyncEngine:
+    event.listen(engine.sync_engine, "handle_error", mark_lost)
+    return engine
 
 
 class Database:
@@ -63,26 +74,28 @@ class Database:
         self._single = dict(zip(views, single, strict=True))
 
     def _pool(self, size: int, wait_seconds: float, **server_settings: str) -> AsyncEngine:
-        return create_async_engine(
-            self.url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=wait_seconds,
-            pool_recycle=1800,
-            # The same few connections again and again: they know the statements already.
-            pool_use_lifo=True,
-            json_serializer=to_storable_json,
-            connect_args={
-                "timeout": CONNECT_SECONDS,
-                "command_timeout": STATEMENT_SECONDS + CONNECT_SECONDS,
-                "server_settings": {
-                    "application_name": "threadlore",
-                    "statement_timeout": f"{STATEMENT_SECONDS}s",
-                    **VECTOR_SEARCH,
-                    **server_settings,
+        return _watched(
+            create_async_engine(
+                self.url,
+                isolation_level="AUTOCOMMIT",
+                pool_size=size,
+                max_overflow=0,
+                pool_timeout=wait_seconds,
+                pool_recycle=1800,
+                # The same few connections again and again: they know the statements already.
+                pool_use_lifo=True,
+                json_serializer=to_storable_json,
+                connect_args={
+                    "timeout": CONNECT_SECONDS,
+                    "command_timeout": STATEMENT_SECONDS + CONNECT_SECONDS,
+                    "server_settings": {
+                        "application_name": "threadlore",
+                        "statement_timeout": f"{STATEMENT_SECONDS}s",
+                        **VECTOR_SEARCH,
+                        **server_settings,
+                    },
                 },
-            },
+            )
         )
 
     async def run(
@@ -135,15 +148,17 @@ class Database:
                 yield connection
 
     def _unpooled(self, **server_settings: str) -> AsyncEngine:
-        return create_async_engine(
-            self.url,
-            poolclass=NullPool,
-            json_serializer=to_storable_json,
-            isolation_level="AUTOCOMMIT",
-            connect_args={
-                "timeout": CONNECT_SECONDS,
-                "server_settings": {"application_name": "threadlore", **server_settings},
-            },
+        return _watched(
+            create_async_engine(
+                self.url,
+                poolclass=NullPool,
+                json_serializer=to_storable_json,
+                isolation_level="AUTOCOMMIT",
+                connect_args={
+                    "timeout": CONNECT_SECONDS,
+                    "server_settings": {"application_name": "threadlore", **server_settings},
+                },
+            )
         )
 
     async def ping(self) -> None:

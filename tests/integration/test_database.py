@@ -9,9 +9,11 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from asyncpg.exceptions import InternalClientError  # type: ignore[import-untyped]
+from sqlalchemy import event, text
 
 from core.errors import SettingsError, StorageUnavailableError
 from core.ports import Claim
@@ -88,6 +90,24 @@ async def test_statements_go_on_after_all_connections_were_cut(database: Databas
     results = await asyncio.gather(*(ours.run(text("select 1 as one")) for _ in range(8)))
     assert [rows[0].one for rows in results] == [1] * 8
     await ours.aclose()
+
+
+async def test_a_driver_that_lost_its_way_counts_as_a_lost_connection(database: Database) -> None:
+    """What asyncpg says, now and then, of a connection that is ended while a statement is being prepared."""
+    engine, failures = database.workers.sync_engine, [1]
+
+    def lose_the_way(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+        if failures and "select 41" in statement:
+            failures.pop()
+            cause = InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+            raise engine.dialect.dbapi.InternalClientError(str(cause)) from cause  # type: ignore[union-attr]
+
+    event.listen(engine, "do_execute", lose_the_way)
+    try:
+        (row,) = await database.run(text("select 41 + 1 as sum"))
+    finally:
+        event.remove(engine, "do_execute", lose_the_way)
+    assert (row.sum, failures) == (42, [])
 
 
 async def test_a_busy_worker_pool_does_not_delay_the_acknowledgement(database_url: str) -> None:
