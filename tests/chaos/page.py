@@ -35,6 +35,7 @@ NOT_SHOWN = """\
 from minutes to seconds; nothing ran for days.
 - Search and a real model. Questions were embedded by the loopback provider, and the model's answers were made up.
 - Hours without any way in, where N4 has minutes.
+- What failed before it was mended. The newest outcome of each seed counts here: a scenario that failed was run again after the mending, and its earlier outcome is gone.
 - A rate of zero. No failure in n tries shows, with 95 % confidence, only that fewer than 3 in n fail.
 """
 
