@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from core.messages import Answer, Author, Channel, Event, Frozen, Message, Thread
+from core.answers import Answer
+from core.messages import Author, Channel, Event, Frozen, Message, Thread
 
 Sink = Callable[[Event], Awaitable[bool]]
 """Where an adapter puts events: the inbox. Returns once committed; False for what is known already."""

@@ -17,12 +17,14 @@ from bot.lease_guard import ItemLease, LeasedAdapter
 from bot.metrics import Metrics
 from bot.refusals import Refusals
 from core import notices
+from core.answers import Turn, trace_id_for, turn_id_for
 from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
+from core.inbox import Claim, InboxEnd
 from core.limits import QuestionLimits, Refusal
 from core.logs import bind
-from core.messages import Message, MessageEdited, MessagePosted, Turn, trace_id_for, turn_id_for
-from core.ports import Claim, InboxEnd, Outbox, TurnStore
+from core.messages import Message, MessageEdited, MessagePosted
+from core.ports import Outbox, TurnStore
 from core.traces import Tracer
 
 EARLIER_MESSAGES = 20

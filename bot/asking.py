@@ -24,21 +24,9 @@ from bot.mailbox import (
     StatusShown,
     TextWritten,
 )
+from core.answers import Answer, Outcome, Passage, Turn, trace_id_for, turn_id_for
 from core.errors import StorageUnavailableError
-from core.messages import (
-    Answer,
-    Author,
-    Channel,
-    Frozen,
-    Message,
-    MessagePosted,
-    Outcome,
-    Passage,
-    Thread,
-    Turn,
-    trace_id_for,
-    turn_id_for,
-)
+from core.messages import Author, Channel, Frozen, Message, MessagePosted, Thread
 from core.ports import Effect
 
 FIRST_POLL_SECONDS = 0.25

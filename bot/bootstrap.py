@@ -202,10 +202,11 @@ def build_tracer(settings: CoreSettings) -> Tracer:
 
 def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     """The core behind its one door."""
+    from core.answers import Passage
     from core.assistant import PASSAGES_PER_ANSWER, Assistant
     from core.graph.build import build_graph
     from core.memory import ThreadMemory
-    from core.messages import Audience, Passage
+    from core.messages import Audience
     from core.providers.line_up import choose_stand_in
 
     settings = library.stores.settings

@@ -31,8 +31,9 @@ from bot.early_text import USUAL_PATIENCE, EarlyText, Patience
 from bot.metrics import Metrics
 from bot.refusals import Refusals
 from core import notices
-from core.messages import Turn
-from core.ports import Claim, Effect, Outbox, Purpose
+from core.answers import Turn
+from core.inbox import Claim
+from core.ports import Effect, Outbox, Purpose
 
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 60.0

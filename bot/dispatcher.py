@@ -25,6 +25,7 @@ from bot.pulse import Pulse
 from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
 from bot.recording import Recording
 from core.errors import LeaseLostError, StorageError
+from core.inbox import CRASHES_BEFORE_PARKING, Claim, Inbox
 from core.logs import bind
 from core.messages import (
     Event,
@@ -36,7 +37,6 @@ from core.messages import (
     asker_of,
     channel_of,
 )
-from core.ports import CRASHES_BEFORE_PARKING, Claim, Inbox
 
 MOST_ATTEMPTS = 8
 """After so many failed deliveries an item ends as failed; crashes are counted apart, by the inbox."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bot.adapter import Adapter, AdapterError, Delivery, ReplyStream
 from core.errors import StorageError
-from core.ports import Claim, Effect, Outbox
+from core.inbox import Claim
+from core.ports import Effect, Outbox
 
 LONGEST_PLAN_SECONDS = 5.0
 SECONDS_UNTIL_NOTED = 0.3

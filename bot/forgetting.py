@@ -18,8 +18,9 @@ from bot.adapter import (
 )
 from bot.answering import Ended
 from bot.rating import TurnNotRecordedYetError
+from core.inbox import Claim
 from core.messages import Author, MessageDeleted, Thread
-from core.ports import Claim, Effect, Outbox, TurnStore
+from core.ports import Effect, Outbox, TurnStore
 from core.traces import Tracer
 
 ATTEMPTS_TO_FIND_THE_TURN = 4

@@ -13,8 +13,10 @@ from bot.lease_guard import ItemLease, LeasedAdapter
 from bot.metrics import Metrics
 from bot.refusals import Refusals
 from core import notices
-from core.messages import Event, MessageEdited, MessagePosted, turn_id_for
-from core.ports import Claim, Outbox, TurnStore
+from core.answers import turn_id_for
+from core.inbox import Claim
+from core.messages import Event, MessageEdited, MessagePosted
+from core.ports import Outbox, TurnStore
 
 log = structlog.get_logger(__name__)
 

@@ -22,8 +22,9 @@ from bot.adapter import (
     ReplyTarget,
     Sink,
 )
+from core.answers import Answer
 from core.errors import LeaseLostError
-from core.messages import Answer, Channel, Message
+from core.messages import Channel, Message
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the process, or the whole machine, is asleep."""

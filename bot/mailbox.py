@@ -30,7 +30,8 @@ from bot.adapter import (
     UnavailableError,
 )
 from bot.outgoing import allowed_links, strip_hidden
-from core.messages import Answer, Channel, Event, Frozen, Message
+from core.answers import Answer
+from core.messages import Channel, Event, Frozen, Message
 
 WRITE_PAUSE_SECONDS = 0.03
 """Text that grows is shown about thirty times a second: a screen shows no more."""

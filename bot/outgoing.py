@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
-from core.messages import Answer
+from core.answers import Answer
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"

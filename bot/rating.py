@@ -8,8 +8,9 @@ import structlog
 
 from bot.answering import Ended
 from bot.metrics import Metrics
+from core.inbox import Claim
 from core.messages import FeedbackGiven, FeedbackWithdrawn
-from core.ports import Claim, FeedbackStore, Outbox, TurnStore
+from core.ports import FeedbackStore, Outbox, TurnStore
 from core.traces import Tracer
 
 ATTEMPTS_TO_FIND_THE_TURN = 4

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.inbox import Inbox
 from core.logs import configure_logs
-from core.ports import FeedbackStore, Inbox, KnowledgeStore, Outbox, TurnStore
+from core.ports import FeedbackStore, KnowledgeStore, Outbox, TurnStore
 from core.settings import CoreSettings, read_settings
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from core import notices
+from core.answers import Answer, Memory, Outcome, Turn, trace_id_for
 from core.errors import ModelError, SearchImpairedError, StorageUnavailableError, ThreadloreError
 from core.graph.state import (
     STEPS_LIMIT,
@@ -22,7 +23,7 @@ from core.graph.state import (
     TurnTrace,
 )
 from core.memory import ThreadMemory
-from core.messages import Answer, Author, Frozen, Memory, Message, Outcome, Payer, Thread, Turn, trace_id_for
+from core.messages import Author, Frozen, Message, Payer, Thread
 from core.ports import ChatModel
 
 if TYPE_CHECKING:

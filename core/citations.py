@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from core.messages import Citation, Frozen, Passage
+from core.answers import Citation, Passage
+from core.messages import Frozen
 
 MARKER = re.compile(r"[ \t]*(?:\[|【)(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)(?:†[^\]】]*)?(?:\]|】)(?!\()")
 CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`)", re.DOTALL)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn, Frozen, Rating, Via
+from core.answers import Feedback
+from core.messages import FeedbackGiven, FeedbackWithdrawn, Frozen, Rating, Via
 
 
 class Mark(Frozen):

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import structlog
 
+from core.answers import Memory
 from core.errors import ModelError, StorageError
 from core.graph.calling import build_request, call_model
 from core.graph.state import TurnTrace
-from core.messages import Memory, Message, Payer, Thread
+from core.messages import Message, Payer, Thread
 from core.ports import ChatModel, Recollection, TurnStore
 
 SHARE_BEFORE_SUMMARY = 0.75

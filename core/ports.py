@@ -1,5 +1,5 @@
-"""What the core needs from the outside, as Protocols. Every port has a real implementation (in
-core/storage or core/providers) and a double (in core/testing); both pass the same contract tests."""
+"""What the core needs from the outside, as Protocols; the queue's is core.inbox. Every port has a real implementation
+(in core/storage or core/providers) and a double (in core/testing); both pass the same contract tests."""
 
 from __future__ import annotations
 
@@ -7,30 +7,11 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
-from core.inbox_port import CRASHES_BEFORE_PARKING as CRASHES_BEFORE_PARKING
-from core.inbox_port import MOST_EXCUSED_ATTEMPTS as MOST_EXCUSED_ATTEMPTS
-from core.inbox_port import TRIES_TO_TELL as TRIES_TO_TELL
-from core.inbox_port import Claim as Claim
-from core.inbox_port import Inbox as Inbox
-from core.inbox_port import InboxDepth as InboxDepth
-from core.inbox_port import InboxEnd as InboxEnd
-from core.inbox_port import ParkedItem as ParkedItem
+from core.answers import Feedback, Memory, Passage, TokenUse, Turn
+from core.inbox import Claim
 from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.source_store import SourceStore
-from core.messages import (
-    Audience,
-    Channel,
-    Feedback,
-    FeedbackGiven,
-    FeedbackWithdrawn,
-    Frozen,
-    Memory,
-    Passage,
-    Payer,
-    Thread,
-    TokenUse,
-    Turn,
-)
+from core.messages import Audience, Channel, FeedbackGiven, FeedbackWithdrawn, Frozen, Payer, Thread
 
 # --- the answers on their way out ----------------------------------------------------------------
 

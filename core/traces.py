@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from core.messages import Feedback, Turn
+from core.answers import Feedback, Turn
 
 
 class Tracer(Protocol):

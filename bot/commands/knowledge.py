@@ -11,8 +11,8 @@ from bot.commands.running import FAILED, run_command, tell, write_json, write_li
 
 if TYPE_CHECKING:
     from bot.bootstrap import Library
+    from core.answers import Passage
     from core.knowledge.documents import SyncReport
-    from core.messages import Passage
     from core.settings import CoreSettings
 
 JSON_FIELDS = ("rank", "score", "document_id", "title", "uri", "text")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from bot.commands.running import CommandFailedError, run_command, write_json, write_line
 
 if TYPE_CHECKING:
-    from core.ports import ParkedItem
+    from core.inbox import ParkedItem
     from core.settings import CoreSettings
 
 REMEDY = "`threadlore inbox list` shows what is parked."

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from core.answers import Memory, Passage
 from core.assistant import PASSAGES_PER_ANSWER, Assistant, Question
 from core.evaluation.answer_runs import Ask, Reply
 from core.graph.build import build_graph
 from core.knowledge.evidence import evidence
 from core.knowledge.judgement import find_judgement
 from core.memory import ThreadMemory
-from core.messages import Audience, Author, Channel, Memory, Message, Passage, Thread
+from core.messages import Audience, Author, Channel, Message, Thread
 from core.ports import ChatModel
 
 if TYPE_CHECKING:

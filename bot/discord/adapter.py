@@ -36,8 +36,9 @@ from bot.discord.shards import token_refused
 from bot.discord.stream import DiscordStream
 from bot.feedback_emoji import parse_emoji_ratings
 from bot.metrics import Metrics
+from core.answers import Answer
 from core.errors import SettingsError
-from core.messages import Answer, Channel, Message
+from core.messages import Channel, Message
 
 DRAIN_SECONDS = 5.0
 

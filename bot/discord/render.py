@@ -11,7 +11,7 @@ from bot.adapter import Rendered
 from bot.discord.feedback import render_buttons
 from bot.outgoing import allowed_links, is_web_link, strip_hidden
 from bot.splitting import cap_markdown, split_markdown
-from core.messages import Answer, Citation
+from core.answers import Answer, Citation
 
 MESSAGE_LIMIT = 2000
 ANSWER_LIMIT = 40_000

@@ -43,8 +43,9 @@ from bot.slack.rotation import TokenRotation
 from bot.slack.settings import SlackSettings
 from bot.slack.socket import SocketTimes
 from bot.slack.stream import SlackStream
+from core.answers import Answer
 from core.errors import SettingsError
-from core.messages import Answer, Channel, Message
+from core.messages import Channel, Message
 
 if TYPE_CHECKING:
     from bot.slack.installations import Installations, InstallationStore

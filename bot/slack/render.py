@@ -16,7 +16,7 @@ from bot.outgoing import allowed_links, is_web_link, strip_hidden
 from bot.slack.interactions import build_feedback_block
 from bot.slack.mrkdwn import escape
 from bot.splitting import cap_markdown, split_markdown
-from core.messages import Answer, Citation
+from core.answers import Answer, Citation
 
 MARKDOWN_LIMIT = 11_000
 """Characters of one message: below Slack's 12,000 for a markdown block and for a stream."""

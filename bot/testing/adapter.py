@@ -23,7 +23,8 @@ from bot.adapter import (
     Sink,
     UnavailableError,
 )
-from core.messages import Answer, Channel, Event, Message
+from core.answers import Answer
+from core.messages import Channel, Event, Message
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.answers import Outcome
 from core.knowledge.documents import SourceState
-from core.messages import Outcome
 
 LONGEST_TEXT = 100_000
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@/+-]{1,200}$")]

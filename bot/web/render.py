@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from bot.asking import Answered
 from bot.web.models import AnswerOut, CitationOut, PassageOut
-from core.messages import Passage
+from core.answers import Passage
 
 
 def render_answered(answered: Answered, *, include_passages: bool) -> AnswerOut:

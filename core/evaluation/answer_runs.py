@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import Field
 
+from core.answers import Answer, Memory, Passage, TokenUse
 from core.errors import DatasetError
 from core.evaluation.answer_metrics import (
     Abstention,
@@ -30,7 +31,7 @@ from core.evaluation.collection import (
 from core.evaluation.datasets import Dataset, Query
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.evaluation.runs import memory_of
-from core.messages import Answer, Audience, Frozen, Memory, Passage, TokenUse
+from core.messages import Audience, Frozen
 
 
 class Reply(Frozen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from core.answers import Passage
 from core.evaluation.answer_runs import answer_questions
 from core.evaluation.calibrating import SIGNALS, WORD_SIGNALS, Calibration, JudgedQuestion, calibrate
 from core.evaluation.collection import (
@@ -16,7 +17,7 @@ from core.evaluation.collection import (
 from core.evaluation.datasets import Dataset, Query
 from core.knowledge.evidence import measure_signals, read_passages
 from core.knowledge.search import Knowledge
-from core.messages import Frozen, Passage
+from core.messages import Frozen
 
 PASSAGES_READ = 8
 """As many as an answer is written from."""

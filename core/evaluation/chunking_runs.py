@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from core.answers import Passage
 from core.errors import DatasetError
 from core.evaluation.collection import (
     OnProgress,
@@ -28,7 +29,7 @@ from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy, estimate_t
 from core.knowledge.documents import Document
 from core.knowledge.passages import merge_neighbours
 from core.knowledge.search import Knowledge
-from core.messages import Frozen, Passage
+from core.messages import Frozen
 from core.ports import Embedder
 
 CONTEXT_PASSAGES = 8

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from core.answers import Memory
 from core.errors import DatasetError, ModelError
 from core.evaluation.collection import (
     Progress,
@@ -35,7 +36,7 @@ from core.evaluation.metrics import (
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.knowledge.thread_words import words_of_thread
 from core.memory import fit
-from core.messages import Frozen, Memory
+from core.messages import Frozen
 from core.ports import ChatModel
 
 QueryForm = Literal["text", "rewrite", "history"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from core import notices
+from core.answers import Answer, Passage
 from core.graph.state import TurnContext, TurnState
-from core.messages import Answer, Passage
 
 CLOSEST = 3
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 
+from core.answers import Memory, Passage
 from core.errors import ModelError, ModelPermanentError, ModelTransientError
 from core.graph.prompts import load_prompt
 from core.graph.state import OnText, TurnTrace
-from core.messages import Memory, Passage, Payer
+from core.messages import Payer
 from core.ports import NO_ANSWER, ChatModel, ModelRequest, Task
 
 MAX_ANSWER_CHARACTERS = 40_000

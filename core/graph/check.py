@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from core.answers import Answer
 from core.citations import check_citations
 from core.graph.state import TurnContext, TurnState
-from core.messages import Answer
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:

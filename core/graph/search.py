@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from langgraph.runtime import Runtime
 
+from core.answers import Passage
 from core.graph.state import TurnContext, TurnState
 from core.knowledge.thread_words import words_of_thread
-from core.messages import Passage
 
 
 async def search(state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:

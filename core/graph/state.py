@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypedDict
 
+from core.answers import Answer, Memory, Passage, Span, TokenUse
 from core.errors import ModelError, ModelPermanentError
-from core.messages import Answer, Audience, Memory, Passage, Payer, Span, TokenUse
+from core.messages import Audience, Payer
 from core.ports import ChatModel
 
 QuoteReason = Literal["model_failed", "budget_spent"]

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from core.answers import Passage
 from core.knowledge.contradictions import has_opposite, has_other_number, is_negated_elsewhere
 from core.knowledge.judgement import Judgement
 from core.knowledge.sentences import LEANS_BACK, Piece, pieces_of
 from core.knowledge.words import STOP_WORDS, stem, stems_of, words_of
-from core.messages import Passage
 
 NAME_WEIGHT = 1.4
 HEADING_CREDIT = 0.6

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from core.answers import Passage
 from core.knowledge.search_policy import AUTHOR_CHUNKS, SOURCE_SHARE, most_of_source
-from core.messages import Passage
 
 MOST_CHARACTERS = 2400
 """Neighbours are joined up to this length: a citation of the whole should still point somewhere."""

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import structlog
 
+from core.answers import Passage
 from core.errors import ModelError
-from core.messages import Passage
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.answers import Memory
 from core.knowledge.words import STOP_WORDS, stem, words_of
-from core.messages import Memory
 
 LOOK_BACK = 6
 LONGEST_TOPIC_WORDS = 3

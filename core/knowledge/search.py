@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
+from core.answers import Passage
 from core.errors import ModelError, SearchImpairedError
 from core.knowledge.passages import drop_repeats, merge_neighbours, put_surplus_last
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.ports import Embedder, KnowledgeStore
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ count so little that a question which stands on its own is found as before (docs
 
 from __future__ import annotations
 
+from core.answers import Memory
 from core.knowledge.words import STOP_WORDS, stem, words_of
-from core.messages import Memory
 
 TURNS = 3
 WORDS = 8

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from core.answers import Memory, TokenUse
 from core.knowledge.evidence import knows_similarity, read_passages, weigh_evidence
 from core.knowledge.judgement import find_judgement
 from core.knowledge.rewriting import rewrite_question
-from core.messages import Memory, TokenUse
 from core.ports import NO_ANSWER, ModelDelta, ModelRequest
 from core.providers.extracts import compose_answer
 

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from core.answers import Passage
 from core.knowledge.evidence import Found, Reading
 from core.knowledge.sentences import LEANS_BACK, Piece, pieces_of
 from core.knowledge.words import stems_of
-from core.messages import Passage
 
 MOST_QUOTES = 4
 MOST_CHARACTERS = 900

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.answers import TokenUse
 from core.errors import SettingsError
-from core.messages import TokenUse
 from core.ports import ModelDelta, ModelRequest
 from core.providers.failures import explain_failure
 from core.providers.prices import Price, find_price

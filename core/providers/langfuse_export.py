@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-from core.messages import Span, Turn
+from core.answers import Span, Turn
 from core.providers.masking import mask_secrets
 
 TRACER_NAME = "langfuse-sdk"

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from core.messages import Feedback, Turn, trace_id_for
+from core.answers import Feedback, Turn, trace_id_for
 from core.providers.masking import mask_text
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from core.answers import Feedback
 from core.feedback import Mark, Marks, fold_mark, standing_feedback
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn
+from core.messages import FeedbackGiven, FeedbackWithdrawn
 from core.storage.database import Database
 from core.storage.tables import INSTANT, FeedbackRow
 from core.storage.turn_statements import IS_TURN_DELETED, lock_turn

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from core.errors import LeaseLostError
-from core.ports import Claim
+from core.inbox import Claim
 from core.storage.database import Database
 from core.storage.inbox_statements import HELD
 from core.storage.tables import InboxRow

@@ -13,8 +13,8 @@ from sqlalchemy import Executable, Row
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import LeaseLostError
+from core.inbox import CRASHES_BEFORE_PARKING, TRIES_TO_TELL, Claim, InboxDepth, InboxEnd, ParkedItem
 from core.messages import EVENTS, Event, Thread
-from core.ports import CRASHES_BEFORE_PARKING, TRIES_TO_TELL, Claim, InboxDepth, InboxEnd, ParkedItem
 from core.storage import inbox_statements as sql
 from core.storage.database import Database
 from core.storage.inbox_intake import InboxIntake

@@ -36,7 +36,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import BigInteger, String
 
-from core.ports import MOST_EXCUSED_ATTEMPTS
+from core.inbox import MOST_EXCUSED_ATTEMPTS
 from core.storage.tables import INSTANT, InboxRow, MessageTombstoneRow
 
 DELIVERIES_KEPT = timedelta(days=7)

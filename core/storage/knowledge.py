@@ -10,10 +10,11 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.answers import Extent, Passage
 from core.errors import EmbeddingMismatchError, StorageError
 from core.knowledge.documents import ChunkDraft, Document, Grant, StoredDocument
 from core.knowledge.search_policy import SearchPolicy
-from core.messages import Audience, Extent, Passage
+from core.messages import Audience
 from core.storage import knowledge_statements as sql
 from core.storage.connection_errors import DROPPED_STATES, sql_state
 from core.storage.database import Database

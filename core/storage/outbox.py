@@ -24,8 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from core.errors import LeaseLostError, StorageError
+from core.inbox import Claim
 from core.messages import Channel, Thread
-from core.ports import Claim, Effect, EffectState
+from core.ports import Effect, EffectState
 from core.storage.base import StorableText
 from core.storage.database import Database
 from core.storage.fencing import HELD_CLAIM, fence_of, require_held

@@ -9,9 +9,11 @@ from uuid import UUID
 
 import structlog
 
+from core.answers import Turn, turn_id_of
 from core.errors import LeaseLostError
-from core.messages import Channel, Thread, Turn, turn_id_of
-from core.ports import Claim, Effect, Forgotten, Recollection
+from core.inbox import Claim
+from core.messages import Channel, Thread
+from core.ports import Effect, Forgotten, Recollection
 from core.storage import erasing
 from core.storage import turn_statements as sql
 from core.storage.database import Database

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
+from core.answers import Feedback
 from core.feedback import Marks, fold_mark, standing_feedback
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn
+from core.messages import FeedbackGiven, FeedbackWithdrawn
 
 Key = tuple[UUID, str]
 

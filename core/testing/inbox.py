@@ -11,6 +11,15 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from core.errors import LeaseLostError
+from core.inbox import (
+    CRASHES_BEFORE_PARKING,
+    MOST_EXCUSED_ATTEMPTS,
+    TRIES_TO_TELL,
+    Claim,
+    InboxDepth,
+    InboxEnd,
+    ParkedItem,
+)
 from core.messages import (
     Channel,
     Event,
@@ -20,15 +29,6 @@ from core.messages import (
     asker_of,
     channel_of,
     order_key_of,
-)
-from core.ports import (
-    CRASHES_BEFORE_PARKING,
-    MOST_EXCUSED_ATTEMPTS,
-    TRIES_TO_TELL,
-    Claim,
-    InboxDepth,
-    InboxEnd,
-    ParkedItem,
 )
 
 

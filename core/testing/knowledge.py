@@ -7,12 +7,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
+from core.answers import Extent, Passage
 from core.errors import EmbeddingMismatchError
 from core.knowledge.chunking import embedding_text
 from core.knowledge.documents import ChunkDraft, Document, StoredDocument
 from core.knowledge.passages import put_surplus_last
 from core.knowledge.search_policy import SearchPolicy, share_of_word
-from core.messages import Audience, Extent, Passage
+from core.messages import Audience
 from core.testing.sources import InMemorySources, KeptDocument, KeptSource, StoredChunk
 
 _WORD = re.compile(r"\w+")

@@ -6,28 +6,20 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID, uuid5
 
+from core.answers import Answer, Citation, Outcome, Passage, Span, TokenUse, Turn, trace_id_for, turn_id_for
 from core.messages import (
     Addressing,
-    Answer,
     Author,
     Channel,
-    Citation,
     FeedbackGiven,
     FeedbackWithdrawn,
     Message,
     MessageDeleted,
     MessageEdited,
     MessagePosted,
-    Outcome,
-    Passage,
     Rating,
-    Span,
     Thread,
-    TokenUse,
-    Turn,
     Via,
-    trace_id_for,
-    turn_id_for,
 )
 from core.ports import Effect, EffectState, Purpose
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from core.answers import TokenUse
 from core.errors import ModelError
-from core.messages import TokenUse
 from core.ports import NO_ANSWER, ModelDelta, ModelRequest
 
 PIECE_CHARACTERS = 16

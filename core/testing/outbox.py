@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from core.errors import StorageError
+from core.inbox import Claim
 from core.messages import Channel, Thread
-from core.ports import Claim, Effect, EffectState
+from core.ports import Effect, EffectState
 from core.testing.inbox import InMemoryInbox
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from core.messages import Feedback, Turn
+from core.answers import Feedback, Turn
 
 
 class RecordingTracer:

@@ -7,18 +7,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from core.messages import (
-    Channel,
-    Event,
-    MessageDeleted,
-    MessageEdited,
-    MessageHeard,
-    MessagePosted,
-    Thread,
-    Turn,
-    turn_id_of,
-)
-from core.ports import Claim, Effect, Forgotten, Recollection
+from core.answers import Turn, turn_id_of
+from core.inbox import Claim
+from core.messages import Channel, Event, MessageDeleted, MessageEdited, MessageHeard, MessagePosted, Thread
+from core.ports import Effect, Forgotten, Recollection
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox, Item
 from core.testing.outbox import InMemoryOutbox

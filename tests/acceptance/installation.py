@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import text
 
 from bot.testing.discord_server import DiscordServer
-from core.messages import Turn
+from core.answers import Turn
 from core.storage.database import Database
 from core.storage.turns import PostgresTurnStore
 from core.testing.langfuse_server import LangfuseServer

@@ -9,7 +9,7 @@ import pytest
 
 from bot.testing.discord_server import DiscordServer
 from bot.testing.slack import SlackServer
-from core.messages import Turn
+from core.answers import Turn
 from core.storage.database import Database
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.testing.slack import SlackServer
-from core.messages import Turn
+from core.answers import Turn
 from core.storage.database import Database
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
+from core.answers import Passage
 from core.assistant import Assistant, Question
 from core.graph.build import build_graph
 from core.knowledge.ingest import Ingestor
 from core.knowledge.search import Knowledge
 from core.memory import ThreadMemory
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.providers.extractive import ExtractiveAnswerer
 from core.providers.local_embedder import LocalEmbedder
 from core.storage.database import Database

@@ -12,7 +12,8 @@ from typing import Literal
 
 from bot.testing.slack import SlackDelivery
 from core import notices
-from core.messages import Channel, turn_id_of
+from core.answers import turn_id_of
+from core.messages import Channel
 from tests.chaos.outcome import Outcome
 from tests.chaos.world import World
 

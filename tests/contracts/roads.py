@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from core.answers import Turn
+from core.inbox import Claim, Inbox
 from core.listening import ChannelPositions, RecentThreads
-from core.messages import Event, Message, Turn
-from core.ports import Claim, FeedbackStore, Inbox, Outbox, TurnStore
+from core.messages import Event, Message
+from core.ports import FeedbackStore, Outbox, TurnStore
 from core.testing.making import make_message, make_posted
 
 LONG_LEASE = timedelta(minutes=5).total_seconds()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.answers import Passage
 from core.knowledge.chunking import chunk_text, embedding_text
 from core.knowledge.documents import Document, Grant
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.ports import KnowledgeStore
 from core.testing.embedder import FakeEmbedder
 

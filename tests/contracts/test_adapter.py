@@ -17,17 +17,15 @@ from bot.adapter import (
     UnauthorizedError,
     UnavailableError,
 )
+from core.answers import Answer, Citation, turn_id_for
 from core.messages import (
     EVENTS,
-    Answer,
     Channel,
-    Citation,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessageDeleted,
     MessageEdited,
     MessagePosted,
-    turn_id_for,
 )
 from tests.contracts.adapter_harness import AdapterHarness, harness_of, platforms_with_harness
 

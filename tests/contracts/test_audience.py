@@ -11,9 +11,10 @@ from itertools import product
 import pytest
 from sqlalchemy import text
 
+from core.answers import Passage
 from core.knowledge.documents import Grant
 from core.knowledge.search_policy import SearchPolicy
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
 from tests.contracts.shelf import Shelf

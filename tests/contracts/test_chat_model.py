@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from core.messages import Memory, Passage
+from core.answers import Memory, Passage
 from core.ports import NO_ANSWER, ChatModel, ModelDelta, ModelRequest, Task
 from core.providers.extractive import ExtractiveAnswerer
 from core.providers.hosted import build_chat_model

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from core.answers import Span, Turn
 from core.errors import LeaseLostError
 from core.knowledge.documents import Grant
-from core.messages import Author, Message, Span, Thread, Turn
+from core.messages import Author, Message, Thread
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
 from core.storage.turns import PostgresTurnStore

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+from core.answers import Passage
 from core.knowledge.passages import put_surplus_last
 from core.knowledge.search_policy import AUTHOR_CHUNKS, SearchPolicy, most_of_source
-from core.messages import Passage
 from core.ports import KnowledgeStore
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.errors import LeaseLostError
+from core.inbox import CRASHES_BEFORE_PARKING, MOST_EXCUSED_ATTEMPTS
 from core.messages import MessagePosted
-from core.ports import CRASHES_BEFORE_PARKING, MOST_EXCUSED_ATTEMPTS
 from core.testing.making import (
     make_author,
     make_channel,

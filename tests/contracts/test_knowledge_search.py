@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.answers import Extent
 from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy, chunk_text, embedding_text
 from core.knowledge.documents import Document
 from core.knowledge.search_policy import SearchPolicy, share_of_word
-from core.messages import Extent
 from tests.contracts.shelf import LEAVE, TRAVEL, Shelf
 
 

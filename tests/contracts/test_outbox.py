@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from core.errors import LeaseLostError, StorageError
+from core.inbox import Claim
 from core.messages import Channel
-from core.ports import Claim
 from core.testing.making import make_channel, make_effect, make_message, make_posted, make_thread
 from tests.contracts.roads import Road
 

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from core.answers import Passage
 from core.errors import ModelPermanentError, ModelTransientError, SettingsError
 from core.knowledge.reranking import Reranker, rerank
-from core.messages import Passage
 from core.providers.http_reranker import HttpReranker
 from core.providers.rerankers import open_reranker
 from core.settings import CoreSettings

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from core.messages import Answer, Author, Channel, Feedback, Span, Thread, TokenUse, Turn, trace_id_for
+from core.answers import Answer, Feedback, Span, TokenUse, Turn, trace_id_for
+from core.messages import Author, Channel, Thread
 from core.providers.tracing import LangfuseTracer
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.tracer import RecordingTracer

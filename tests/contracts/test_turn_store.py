@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.answers import Turn
 from core.errors import LeaseLostError
-from core.messages import Turn
 from core.testing.making import (
     make_deleted,
     make_edited,

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core.inbox import Claim
 from core.messages import Event
-from core.ports import Claim
 from core.storage.database import Database
 from core.storage.inbox import PostgresInbox
 from core.storage.outbox import PostgresOutbox

@@ -16,7 +16,7 @@ from asyncpg.exceptions import InternalClientError  # type: ignore[import-untype
 from sqlalchemy import event, text
 
 from core.errors import SettingsError, StorageUnavailableError
-from core.ports import Claim
+from core.inbox import Claim
 from core.storage.cluster import open_cluster
 from core.storage.database import Database
 from core.storage.embedded import start_embedded_postgres

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from core.answers import Passage
 from core.knowledge.documents import ChunkDraft, Document, Grant
 from core.knowledge.search_policy import SearchPolicy
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.storage.database import Database
 from core.storage.knowledge import PostgresKnowledgeStore
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from core.messages import Frozen, Memory, Passage
+from core.answers import Memory, Passage
+from core.messages import Frozen
 
 PLACEHOLDER = re.compile(r"\{(memory|passages|question)\}")
 

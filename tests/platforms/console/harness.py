@@ -12,7 +12,8 @@ from bot.asking import Answered
 from bot.console.adapter import ConsoleAdapter
 from bot.console.thread import ConsoleThread
 from bot.mailbox import BODIES, AnswerBody
-from core.messages import Answer, MessagePosted, Turn, trace_id_for
+from core.answers import Answer, Turn, trace_id_for
+from core.messages import MessagePosted
 from core.ports import Effect
 from core.testing.feedback import InMemoryFeedbackStore
 from tests.contracts.adapter_harness import EventLog

@@ -10,7 +10,8 @@ import pytest
 
 from bot.adapter import RateLimitedError, Rendered, UnavailableError, UndecidableError
 from bot.testing.discord.faults import Fault
-from core.messages import Answer, MessagePosted, turn_id_for
+from core.answers import Answer, turn_id_for
+from core.messages import MessagePosted
 from tests.contracts.test_adapter import answered, asked, delivery_of, target_of
 from tests.platforms.discord.harness import POST, DiscordHarness, make_adapter, open_harness
 

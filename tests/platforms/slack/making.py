@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from bot.adapter import Delivery, Rendered, ReplyTarget
 from bot.slack.events import time_of
 from bot.testing.slack import SlackServer
-from core.messages import Answer, Author, Channel, Citation, Message, Thread
+from core.answers import Answer, Citation
+from core.messages import Author, Channel, Message, Thread
 
 TURN = UUID("11111111-2222-3333-4444-555555555555")
 EMPTY = Rendered(body={})

@@ -17,7 +17,8 @@ from bot.web.adapter import WEB_CHANNEL, WebAdapter
 from bot.web.app import build_http
 from bot.web.models import About, EmbeddingOut, Readiness
 from bot.web.settings import HttpSettings
-from core.messages import MessagePosted, Turn
+from core.answers import Turn
+from core.messages import MessagePosted
 from core.ports import Effect
 from core.testing.knowledge import InMemoryKnowledgeStore
 from tests.contracts.adapter_harness import EventLog

@@ -19,11 +19,12 @@ from bot.metrics import Metrics
 from bot.rating import Rating
 from bot.refusals import Refusals
 from bot.testing.adapter import InMemoryAdapter
+from core.answers import Passage, Turn, turn_id_for
 from core.assistant import Assistant
 from core.graph.build import build_graph
 from core.limits import QuestionLimits
 from core.memory import ThreadMemory
-from core.messages import Audience, Message, MessagePosted, Passage, Turn, turn_id_for
+from core.messages import Audience, Message, MessagePosted
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox
 from core.testing.making import make_channel, make_message, make_passage, make_posted, make_thread

@@ -22,7 +22,8 @@ from bot.adapter import (
 from bot.refusals import Refusals
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
-from core.messages import Message, turn_id_for
+from core.answers import turn_id_for
+from core.messages import Message
 from core.testing.making import make_edited, make_effect, make_posted
 from core.testing.models import FakeChatModel
 from tests.unit.bot.ground import ANSWER, Ground, ask_message

@@ -7,8 +7,8 @@ import pytest
 from bot.adapter import Delivery, Rendered, ReplyTarget
 from bot.lease_guard import ItemLease, LeasedAdapter, lease_clock
 from bot.testing.adapter import InMemoryAdapter
+from core.answers import turn_id_for
 from core.errors import LeaseLostError
-from core.messages import turn_id_for
 from core.testing.making import make_effect
 from tests.unit.bot.ground import ask_message
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.adapter import Delivery, Rendered, ReplyTarget, UnavailableError
 from bot.mailbox import Mailbox, MailboxAdapter, Posted, StatusShown, TextWritten
-from core.messages import Answer
+from core.answers import Answer
 from core.testing.making import make_author, make_posted, make_thread
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.outgoing import allowed_links, is_web_link, source_hosts, strip_hidden
-from core.messages import Answer, Citation
+from core.answers import Answer, Citation
 
 GOOD = "https://docs.example.org/a"
 EVIL = "evil.example"

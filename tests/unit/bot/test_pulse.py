@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from bot.pulse import LOOK_SECONDS, watch_event_loop
-from core.ports import Claim
+from core.inbox import Claim
 from core.testing.inbox import InMemoryInbox
 from tests.unit.bot.ground import Ground
 

@@ -7,8 +7,9 @@ import pytest
 from bot.adapter import Capabilities
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
+from core.answers import turn_id_for
 from core.limits import QuestionCount, QuestionLimits, judge
-from core.messages import Message, turn_id_for
+from core.messages import Message
 from core.testing.making import make_author, make_edited, make_posted
 from core.testing.question_counts import InMemoryQuestionCounter
 from tests.unit.bot.ground import ANSWER, Ground, ask_message

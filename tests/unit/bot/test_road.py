@@ -17,9 +17,10 @@ from bot.adapter import (
 from bot.early_text import LONGEST_PLAN_SECONDS, USUAL_PATIENCE, Patience
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
+from core.answers import turn_id_for
 from core.errors import ModelPermanentError
-from core.messages import turn_id_for
-from core.ports import Claim, Effect, ModelDelta, ModelRequest
+from core.inbox import Claim
+from core.ports import Effect, ModelDelta, ModelRequest
 from core.testing.inbox import InMemoryInbox
 from core.testing.making import (
     make_author,

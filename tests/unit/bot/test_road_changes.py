@@ -9,7 +9,7 @@ from bot.adapter import (
     ReplyTarget,
 )
 from bot.testing.adapter import InMemoryAdapter
-from core.messages import turn_id_for
+from core.answers import turn_id_for
 from core.testing.making import (
     make_deleted,
     make_edited,

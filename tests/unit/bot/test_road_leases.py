@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from core.errors import StorageUnavailableError
-from core.ports import Claim, InboxEnd
+from core.inbox import Claim, InboxEnd
 from core.testing.inbox import InMemoryInbox
 from core.testing.models import Act, FakeChatModel
 from tests.unit.bot.ground import ANSWER, Ground

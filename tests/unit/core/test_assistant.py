@@ -10,11 +10,12 @@ from uuid import uuid4
 import pytest
 
 from core import notices
+from core.answers import Passage, Turn
 from core.assistant import Assistant, Question
 from core.errors import ModelPermanentError, ModelTransientError, StorageUnavailableError
 from core.graph.build import build_graph
 from core.memory import ThreadMemory
-from core.messages import Audience, Author, Channel, Message, Passage, Thread, Turn
+from core.messages import Audience, Author, Channel, Message, Thread
 from core.ports import NO_ANSWER, ChatModel, ModelRequest, Recollection
 from core.testing.feedback import InMemoryFeedbackStore
 from core.testing.inbox import InMemoryInbox

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.answers import Passage
 from core.citations import check_citations
-from core.messages import Passage
 
 
 def make_passage(chunk_id: int, text: str, title: str = "Handbook") -> Passage:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.answers import Feedback
 from core.feedback import Marks, fold_mark, standing_feedback
-from core.messages import Feedback, FeedbackGiven, FeedbackWithdrawn, Rating, Via
+from core.messages import FeedbackGiven, FeedbackWithdrawn, Rating, Via
 from core.testing.making import START, make_author, make_given, make_withdrawn
 
 TURN = uuid4()

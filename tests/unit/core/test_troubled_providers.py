@@ -14,13 +14,14 @@ import pytest
 from sqlalchemy import text
 
 from core import notices
+from core.answers import Memory, Passage, Turn
 from core.assistant import Assistant, Question
 from core.graph.build import build_graph
 from core.graph.calling import build_request
 from core.graph.state import Search
 from core.limits import Caps
 from core.memory import ThreadMemory
-from core.messages import Audience, Author, Channel, Memory, Message, Passage, Thread, Turn
+from core.messages import Audience, Author, Channel, Message, Thread
 from core.ports import ChatModel, ModelRequest
 from core.providers.breaker import CircuitBreaker
 from core.providers.extractive import ExtractiveAnswerer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.discord.render import MESSAGE_LIMIT, NO_MENTIONS, render_answer, render_notice, render_partial
 from bot.splitting import CAPPED
-from core.messages import Answer, Citation
+from core.answers import Answer, Citation
 
 TURN = uuid4()
 

@@ -22,7 +22,7 @@ from bot.slack.render import (
     without_mentions,
 )
 from bot.splitting import CAPPED
-from core.messages import Answer, Citation
+from core.answers import Answer, Citation
 
 TURN = UUID("11111111-2222-3333-4444-555555555555")
 

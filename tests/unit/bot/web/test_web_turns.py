@@ -6,14 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core.messages import (
-    Answer,
-    Channel,
-    FeedbackGiven,
-    FeedbackWithdrawn,
-    MessagePosted,
-    Thread,
-)
+from core.answers import Answer
+from core.messages import Channel, FeedbackGiven, FeedbackWithdrawn, MessagePosted, Thread
 from tests.unit.bot.web.web_ground import ANSWER, open_ground, read_events
 
 XSS = '<script>alert(1)</script><img src=x onerror="alert(2)">'

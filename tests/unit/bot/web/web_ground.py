@@ -21,18 +21,9 @@ from bot.web.adapter import WebAdapter
 from bot.web.app import build_http
 from bot.web.models import About, EmbeddingOut, PlatformStatus, Readiness
 from bot.web.settings import HttpSettings
+from core.answers import Answer, Citation, Outcome, Passage, Turn, trace_id_for, turn_id_for
 from core.errors import StorageUnavailableError
-from core.messages import (
-    Answer,
-    Citation,
-    Event,
-    MessagePosted,
-    Outcome,
-    Passage,
-    Turn,
-    trace_id_for,
-    turn_id_for,
-)
+from core.messages import Event, MessagePosted
 from core.ports import Effect
 from core.testing.knowledge import InMemoryKnowledgeStore
 

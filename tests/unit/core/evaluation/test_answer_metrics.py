@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.answers import Answer, Citation, Passage
 from core.evaluation.answer_metrics import (
     auroc,
     citation_precision,
@@ -14,7 +15,6 @@ from core.evaluation.answer_metrics import (
     measure_abstention,
     normalise_answer,
 )
-from core.messages import Answer, Citation, Passage
 
 
 def test_abstention_is_judged_against_what_can_be_answered() -> None:

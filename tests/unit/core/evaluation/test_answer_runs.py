@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from core.answers import Answer, Citation, Memory, Passage, TokenUse
 from core.errors import DatasetError
 from core.evaluation.answer_runs import Reply, run_answers
 from core.evaluation.collection import Workbench
 from core.evaluation.datasets import Dataset, read_dataset
-from core.messages import Answer, Audience, Citation, Memory, Passage, TokenUse
+from core.messages import Audience
 from core.testing.embedder import FakeEmbedder
 from core.testing.knowledge import InMemoryKnowledgeStore
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from core.answers import Passage
 from core.errors import DatasetError, ModelPermanentError
 from core.evaluation.collection import Progress, Workbench
 from core.evaluation.datasets import Dataset, read_dataset
 from core.evaluation.runs import QueryForm, memory_of, run_retrieval
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.ports import ModelDelta, ModelRequest
 from core.testing.embedder import FakeEmbedder
 from core.testing.knowledge import InMemoryKnowledgeStore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.answers import Memory, Passage
 from core.graph.prompts import load_prompt, render_memory, render_passages
-from core.messages import Memory, Passage
 
 PASSAGE = Passage(
     chunk_id=1,

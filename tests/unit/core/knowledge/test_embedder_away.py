@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from core import notices
+from core.answers import Passage, Turn
 from core.assistant import Assistant, Question
 from core.errors import ModelError, ModelPermanentError, SearchImpairedError
 from core.graph.build import build_graph
@@ -18,7 +19,7 @@ from core.knowledge.chunking import chunk_text, embedding_text
 from core.knowledge.documents import Document
 from core.knowledge.search import Knowledge
 from core.memory import ThreadMemory
-from core.messages import Audience, Author, Channel, Passage, Thread, Turn
+from core.messages import Audience, Author, Channel, Thread
 from core.providers.breaker import CircuitBreaker
 from core.providers.extractive import ExtractiveAnswerer
 from core.providers.guarded import GuardedEmbedder

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.answers import Passage
 from core.knowledge.evidence import evidence
 from core.knowledge.judgement import Judgement, find_judgement
-from core.messages import Passage
 from core.providers.local_embedder import NAME
 
 FITTED = find_judgement(NAME)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from core.answers import Passage
 from core.errors import SourceError
 from core.knowledge.exports import ExportSource, list_archive
 from core.knowledge.ingest import Ingestor
 from core.knowledge.loading import load_document
 from core.knowledge.locations import build_source
-from core.messages import Audience, Passage
+from core.messages import Audience
 from core.testing.embedder import FakeEmbedder
 from core.testing.knowledge import InMemoryKnowledgeStore
 from tests.unit.core.knowledge.bombs import make_docx

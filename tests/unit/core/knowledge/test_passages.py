@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.answers import Extent, Passage
 from core.knowledge.chunking import ChunkingPolicy, chunk_text
 from core.knowledge.passages import MOST_CHARACTERS, drop_repeats, merge_neighbours
-from core.messages import Extent, Passage
 
 TABLE = "\n".join(
     ["| Country | Days |", "| --- | --- |", *(f"| Country number {n} | {n} |" for n in range(30))]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.answers import Memory
 from core.knowledge.rewriting import rewrite_question
-from core.messages import Author, Channel, Memory, Message, Thread
+from core.messages import Author, Channel, Message, Thread
 
 
 def after(*questions: str) -> Memory:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from core.answers import Memory
 from core.knowledge.thread_words import WORDS, words_of_thread
-from core.messages import Memory
 from core.testing.making import make_message
 
 

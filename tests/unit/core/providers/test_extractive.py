@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from core.answers import Memory, Passage
 from core.citations import check_citations
-from core.messages import Memory, Passage
 from core.ports import NO_ANSWER, ModelRequest, Task
 from core.providers.extractive import ExtractiveAnswerer
 

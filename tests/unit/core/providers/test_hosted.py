@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from core.answers import Passage
 from core.errors import ModelPermanentError, ModelTransientError, SettingsError
-from core.messages import Passage
 from core.ports import ModelDelta, ModelRequest
 from core.providers.hosted import HostedChatModel, build_chat_model, build_embedder
 from core.providers.prices import cost_usd

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from core.messages import Answer, Author, Channel, Citation, Feedback, Span, Thread, TokenUse, Turn
-from core.messages import trace_id_for as trace_id
+from core.answers import Answer, Citation, Feedback, Span, TokenUse, Turn
+from core.answers import trace_id_for as trace_id
+from core.messages import Author, Channel, Thread
 from core.providers import tracing
 from core.providers.masking import mask_secrets, mask_text
 from core.providers.tracing import LangfuseTracer, NullTracer

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from core.answers import Passage
 from core.errors import ModelTransientError
-from core.messages import Passage
 from core.ports import ModelDelta, ModelRequest
 from core.testing.models import Act, FakeChatModel, obey_instructions
 

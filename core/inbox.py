@@ -1,4 +1,4 @@
-"""The port of the queue: what happened, claimed by one worker at a time. `core.ports` has all of it too."""
+"""The port of the queue: what happened, claimed by one worker at a time."""
 
 from __future__ import annotations
 
