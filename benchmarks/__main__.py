@@ -1,5 +1,6 @@
-"""`make bench`: Threadlore and a bare bot in turn, on the same loopback platforms and the same loopback
-model, in one run. Every figure is a ratio to the floor or measured beside its aim; nothing here is a test."""
+"""`make bench`: a bare bot, one of the given parts alone, and Threadlore in turn, on the same loopback platforms and
+the same loopback model, in one run. Every figure is a ratio to the bare bot or measured beside its aim; nothing here
+is a test."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -34,11 +37,30 @@ HELP_RUNS = 5
 
 @dataclass
 class Report:
-    """What came out. `aims`: (what, value, unit, aim)."""
+    """What came out. `aims`: (what, value, unit, and the aim where there is one)."""
 
     floors: dict[str, Figures] = field(default_factory=dict)
+    parts: dict[str, Figures] = field(default_factory=dict)
     ours: dict[str, Figures] = field(default_factory=dict)
-    aims: list[tuple[str, float, str, float]] = field(default_factory=list)
+    aims: list[tuple[str, float, str, float | None]] = field(default_factory=list)
+
+
+class Row(NamedTuple):
+    """A figure that every bot has, and how many times the floor's it should be at most."""
+
+    what: str
+    unit: str
+    read: Callable[[Figures], float]
+    aim: float | None = None
+
+
+ROWS = (
+    Row("event to final answer, median", "ms", lambda bot: bot.to_answer_ms, 4.0),
+    Row("event to model request, median", "ms", lambda bot: bot.to_model_ms),
+    Row("CPU per turn, the bot", "ms", lambda bot: bot.cpu_ms, 6.0),
+    Row("CPU per turn, with its Postgres", "ms", lambda bot: bot.cpu_ms + bot.server_cpu_ms),
+    Row("200 at once, 2 s model", "s", lambda bot: bot.burst_seconds, 2.0),
+)
 
 
 class Bench:
@@ -81,12 +103,21 @@ class Bench:
                 report.floors["discord"] = await measure(
                     Discord(discord, marks_final=False), floor, self.model
                 )
+        say("Threadlore takes its documents in")
+        await take_documents_in(self.home)
+        say("the given parts alone, on Slack")
+        parts = BotProcess("benchmarks.parts_slack", [], self.environment | settings, server_of=self.home)
+        async with running(parts):
+            await until_connected(self.slack)
+            megabytes = parts.memory_megabytes()
+            report.aims.append(("resident memory when ready, the given parts", megabytes, "MB", None))
+            platform = Slack(self.slack)
+            platform.forget()
+            report.parts["slack"] = await measure(platform, parts, self.model)
         await self._measure_threadlore(report)
         return report
 
     async def _measure_threadlore(self, report: Report) -> None:
-        say("Threadlore takes its documents in")
-        await take_documents_in(self.home)
         say("Threadlore on Slack, without a model")
         bot = self.threadlore(self.slack.environment(), chat_model=False)
         async with running(bot, "is ready"):
@@ -131,23 +162,20 @@ async def time_help() -> float:
 def show(report: Report) -> None:
     """The table of ratios, each beside its aim."""
     console = Console()
-    table = Table("what", "platform", "floor", "Threadlore", "ratio", "aim")
+    table = Table("what", "platform", "floor", "the given parts", "Threadlore", "aim")
     for name, floor in report.floors.items():
-        ours = report.ours[name]
-        rows = [
-            ("event to final answer, median", floor.to_answer_ms, ours.to_answer_ms, "ms", 4.0),
-            ("event to model request, median", floor.to_model_ms, ours.to_model_ms, "ms", None),
-            ("CPU per turn, the bot", floor.cpu_ms, ours.cpu_ms, "ms", 6.0),
-            ("CPU per turn, with its Postgres", floor.cpu_ms, ours.cpu_ms + ours.server_cpu_ms, "ms", None),
-            ("200 at once, 2 s model", floor.burst_seconds, ours.burst_seconds, "s", 2.0),
-        ]
-        for what, low, high, unit, aim in rows:
-            shown = "" if aim is None else f"≤ {aim:g}x"
-            table.add_row(what, name, f"{low:.1f} {unit}", f"{high:.1f} {unit}", f"{high / low:.2f}x", shown)
+        for row in ROWS:
+            cells = [f"{row.read(floor):.1f} {row.unit}"]
+            for bots in (report.parts, report.ours):
+                measured = row.read(bots[name]) if name in bots else None
+                cells.append(
+                    f"{measured:.1f} {row.unit} ({measured / row.read(floor):.2f}x)" if measured else ""
+                )
+            table.add_row(row.what, name, *cells, "" if row.aim is None else f"≤ {row.aim:g}x")
     console.print(table)
     others = Table("what", "measured", "aim")
     for what, value, unit, aim in report.aims:
-        others.add_row(what, f"{value:.2f} {unit}", f"≤ {aim:g} {unit}")
+        others.add_row(what, f"{value:.2f} {unit}", "" if aim is None else f"≤ {aim:g} {unit}")
     console.print(others)
 
 
