@@ -13,6 +13,7 @@ import asyncio
 import base64
 import gzip
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -61,7 +62,8 @@ class Observation(Frozen):
 class LangfuseServer(LoopbackServer):
     """`observations` by (trace id, id) and `scores` by id, as they stand; `requests` counts by path.
 
-    `break_with` makes every request fail with a status, `delay_seconds` makes it slow.
+    `break_with` makes every request fail with a status, `delay_seconds` makes it slow; a change of the delay counts
+    for requests that wait already.
     """
 
     def __init__(self, *, public_key: str | None = None, secret_key: str | None = None) -> None:
@@ -99,8 +101,7 @@ class LangfuseServer(LoopbackServer):
         async def handle(request: web.Request) -> web.Response:
             path = request.path.removeprefix("/api/public/").split("/")[0]
             self.requests[path] = self.requests.get(path, 0) + 1
-            if self.delay_seconds:
-                await asyncio.sleep(self.delay_seconds)
+            await self._be_slow()
             if self.break_with is not None:
                 response = web.json_response({"message": "made to fail"}, status=self.break_with)
             elif not self._is_allowed(request):
@@ -112,6 +113,11 @@ class LangfuseServer(LoopbackServer):
             return response
 
         return handle
+
+    async def _be_slow(self) -> None:
+        began = time.monotonic()
+        while (left_seconds := began + self.delay_seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - it may change
+            await asyncio.sleep(min(left_seconds, 0.05))
 
     def _is_allowed(self, request: web.Request) -> bool:
         if self._credentials is None:
