@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 
-from bot.adapter import Adapter, AdapterError, ReplyTarget
+from bot.adapter import Adapter, AdapterError
 from bot.delivery import AnswerLapsedError, DeliveryRefusedError, Reply
-from bot.early_text import USUAL_PATIENCE, Patience
-from bot.lease_guard import ItemLease, LeasedAdapter
+from bot.endings import Ended
+from bot.lease_guard import ItemLease
 from bot.metrics import Metrics
-from bot.refusals import Refusals
+from bot.replies import Asking, Replies
 from core import notices
 from core.answers import Turn, trace_id_for, turn_id_for
 from core.assistant import Assistant, Question
 from core.errors import LeaseLostError, StorageError
-from core.inbox import Claim, InboxEnd
+from core.inbox import Claim
 from core.limits import QuestionLimits, Refusal
 from core.logs import bind
 from core.messages import Message, MessageEdited, MessagePosted
@@ -34,35 +34,27 @@ THINKING = "is looking it up…"
 
 log = structlog.get_logger(__name__)
 
-Ended = tuple[InboxEnd, str]
-
 
 class Answering:
     """Turns messages into visible replies and recorded turns. Safe to repeat after a crash."""
 
     def __init__(
         self,
-        adapters: Mapping[str, Adapter],
+        replies: Replies,
         assistant: Assistant,
         turns: TurnStore,
         outbox: Outbox,
         tracer: Tracer,
         metrics: Metrics,
-        refusals: Refusals,
         *,
-        answer_max_age_seconds: float = 3600.0,
-        patience: Patience = USUAL_PATIENCE,
         limits: QuestionLimits | None = None,
     ) -> None:
-        self._patience = patience
-        self._adapters = adapters
+        self._replies = replies
         self._assistant = assistant
         self._turns = turns
         self._outbox = outbox
         self._tracer = tracer
         self._metrics = metrics
-        self._refusals = refusals
-        self._answer_max_age = timedelta(seconds=answer_max_age_seconds)
         self._limits = limits
         self._aside: set[asyncio.Task[None]] = set()
 
@@ -77,26 +69,11 @@ class Answering:
             return "ignored", "its edit came first and was answered"
         if event.addressing == "thread" and not await self._turns.takes_part(message.thread):
             return "ignored", "in a thread that is not ours"
-        target = ReplyTarget(
-            thread=message.thread,
-            question_message_id=message.id,
-            asker=message.author,
-            reply_handle=event.reply_handle,
-            only_author_sees=event.only_author_sees,
-        )
-        refusal = await self._judge(claim, message, message.at)
+        refusal = await self._judge(claim, event)
         if refusal and not refusal.tell and event.addressing != "command":
             # The notice of this minute has told the asker. A command is shown as under way until it is answered.
             return "refused", refusal.reason
-        return await self._reply(
-            claim,
-            lease,
-            message,
-            target,
-            since=message.at,
-            summoned_midway=event.summoned_midway,
-            refusal=refusal,
-        )
+        return await self._reply(claim, event, lease, refusal=refusal)
 
     async def take_edited(self, claim: Claim, event: MessageEdited, lease: ItemLease) -> Ended:
         """Answer anew, in place, when the question of a turn has changed; answer if it is for us only now."""
@@ -110,83 +87,59 @@ class Answering:
             return "ignored", "the question is the same"
         if known is None and event.addressing == "thread":
             return "ignored", "not a question of ours"
-        if not self._adapters[message.thread.channel.platform].capabilities.edits:
+        if not self._replies.capabilities_in(message.thread.channel).edits:
             return "ignored", "the platform cannot change a reply"
-        target = ReplyTarget(
-            thread=message.thread,
-            question_message_id=message.id,
-            asker=message.author,
-            reply_handle=event.reply_handle,
-        )
-        # The message bears the time of its first text, the edit none.
-        since = claim.received_at
-        refusal = await self._judge(claim, message, since)
+        refusal = await self._judge(claim, event)
         if refusal and (known is not None or not refusal.tell):
             return "refused", refusal.reason  # an answer that stands there stays
-        return await self._reply(
-            claim, lease, message, target, since=since, refusal=refusal, replaces=known is not None
-        )
+        return await self._reply(claim, event, lease, refusal=refusal, replaces=known is not None)
 
     async def _reply(
         self,
         claim: Claim,
+        event: Asking,
         lease: ItemLease,
-        message: Message,
-        target: ReplyTarget,
         *,
-        since: datetime,
-        summoned_midway: bool = False,
-        refusal: Refusal | None = None,
+        refusal: Refusal | None,
         replaces: bool = False,
     ) -> Ended:
-        turn_id = turn_id_for(message)
-        adapter = LeasedAdapter(self._adapters[message.thread.channel.platform], lease)
+        turn_id = turn_id_for(event.message)
         fresh = claim.attempts == 1 and not replaces  # nobody has worked on it before us
         turn, replaces = (None, replaces) if fresh or replaces else await self._look_back(turn_id)
-        reply = Reply(
-            adapter,
-            self._outbox,
-            self._metrics,
-            claim,
-            target,
-            turn_id,
-            refusals=self._refusals,
-            post_until=since + self._answer_max_age,
-            fresh=fresh,
-            replaces=replaces,
-            patience=self._patience,
-        )
-        status: asyncio.TimerHandle | None = None
+        reply = self._replies.open(claim, event, lease, fresh=fresh, replaces=replaces)
         with bind(turn_id=str(turn_id), trace_id=trace_id_for(turn_id)):
             try:
                 reply.require_welcome()
                 if refusal is not None:
-                    turn = await self._turn_down(claim, message, refusal)
-                if turn is None:
-                    if datetime.now(UTC) >= since + self._answer_max_age:
-                        return await self._close_too_late(reply, nothing_half_shown=fresh or replaces)
-                    status = self._show_status_soon(adapter, target)
-                    turn = await self._think(claim, message, adapter, reply, summoned_midway)
-                await reply.finish(turn)
-                if reply.was_removed:
-                    await self._turns.forget_message(message.thread.channel, message.id)
-                    return "cancelled", "the reply was removed by somebody"
+                    turn = await self._turn_down(claim, event.message, refusal)
+                if turn is None and reply.is_too_late():
+                    return await self._close_too_late(reply, nothing_half_shown=fresh or replaces)
+                return await self._show(claim, event, reply, turn)
             except (LeaseLostError, asyncio.CancelledError):
                 # The heartbeat may learn of a deletion before we do, and cancels us then.
-                await self._take_back_if_deleted(message, reply)
+                await self._take_back_if_deleted(event.message, reply)
                 raise
             except AnswerLapsedError:
                 log.warning("answer_not_posted_too_late", received_at=claim.received_at.isoformat())
                 return "expired", "the question is older than answers may be"
             except DeliveryRefusedError as error:
-                self._metrics.silent_endings.labels(adapter.platform).inc()
+                self._metrics.silent_endings.labels(reply.adapter.platform).inc()
                 return "failed", f"the platform refused the reply: {error}"
             finally:
-                if status is not None:
-                    status.cancel()
                 await reply.abandon()
-            self._account(claim, turn)
-            return turn.outcome, PART_UNKNOWN if reply.may_be_missing else turn.answer.reason or ""
+
+    async def _show(self, claim: Claim, event: Asking, reply: Reply, turn: Turn | None) -> Ended:
+        """Show the turn; where it is not known yet, think first."""
+        with contextlib.ExitStack() as while_waiting:
+            if turn is None:
+                while_waiting.enter_context(self._show_status_soon(reply))
+                turn = await self._think(claim, event, reply)
+            await reply.finish(turn)
+        if reply.was_removed:
+            await self._turns.forget_message(event.message.thread.channel, event.message.id)
+            return "cancelled", "the reply was removed by somebody"
+        self._account(claim, turn)
+        return turn.outcome, PART_UNKNOWN if reply.may_be_missing else turn.answer.reason or ""
 
     async def _close_too_late(self, reply: Reply, *, nothing_half_shown: bool) -> Ended:
         """Nothing new is posted, and no model is asked; what is half shown gets an end."""
@@ -210,17 +163,21 @@ class Answering:
             if await self._turns.is_deleted(message.thread.channel, message.id):
                 await reply.take_back()
 
-    async def _judge(self, claim: Claim, message: Message, since: datetime) -> Refusal | None:
+    async def _judge(self, claim: Claim, event: Asking) -> Refusal | None:
         """Whether the question is one too many of its author. Counted once, however often it is tried, and
         not at all when it is too old to be answered."""
-        adapter = self._adapters[message.thread.channel.platform]
-        if self._limits is None or claim.attempts > 1 or not adapter.capabilities.knows_people:
+        channel = event.message.thread.channel
+        if (
+            self._limits is None
+            or claim.attempts > 1
+            or not self._replies.capabilities_in(channel).knows_people
+        ):
             return None
-        if datetime.now(UTC) >= since + self._answer_max_age:
+        if datetime.now(UTC) >= self._replies.post_until(claim, event):
             return None
-        refusal = await self._limits.admit(message)
+        refusal = await self._limits.admit(event.message)
         if refusal is not None:
-            self._metrics.too_many.labels(adapter.platform, refusal.limit).inc()
+            self._metrics.too_many.labels(channel.platform, refusal.limit).inc()
         return refusal
 
     async def _turn_down(self, claim: Claim, message: Message, refusal: Refusal) -> Turn:
@@ -229,12 +186,11 @@ class Answering:
         await self._turns.record(claim, turn)
         return turn
 
-    async def _think(
-        self, claim: Claim, message: Message, adapter: Adapter, reply: Reply, summoned_midway: bool
-    ) -> Turn:
-        earlier: list[Message] = []
-        if summoned_midway and adapter.capabilities.thread_history:
-            earlier = await self._read_thread(adapter, message)
+    async def _think(self, claim: Claim, event: Asking, reply: Reply) -> Turn:
+        message, earlier = event.message, list[Message]()
+        midway = isinstance(event, MessagePosted) and event.summoned_midway
+        if midway and reply.adapter.capabilities.thread_history:
+            earlier = await self._read_thread(reply.adapter, message)
         turn = await self._assistant.answer(_question_of(message, earlier), reply.show)
         await self._turns.record(claim, turn)
         return turn
@@ -248,17 +204,23 @@ class Answering:
             log.warning("thread_not_read", error=type(error).__name__)
             return []
 
-    def _show_status_soon(self, adapter: Adapter, target: ReplyTarget) -> asyncio.TimerHandle | None:
-        if not adapter.capabilities.status:
-            return None
-        loop = asyncio.get_running_loop()
-        return loop.call_later(
-            self._patience.status, lambda: self._do_aside(self._show_status(adapter, target))
+    @contextlib.contextmanager
+    def _show_status_soon(self, reply: Reply) -> Iterator[None]:
+        """A sign of life, unless the answer is there first."""
+        if not reply.adapter.capabilities.status:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(
+            self._replies.patience.status, lambda: self._do_aside(self._show_status(reply))
         )
-
-    async def _show_status(self, adapter: Adapter, target: ReplyTarget) -> None:
         try:
-            await adapter.show_status(target, THINKING)
+            yield
+        finally:
+            timer.cancel()
+
+    async def _show_status(self, reply: Reply) -> None:
+        try:
+            await reply.adapter.show_status(reply.target, THINKING)
         except AdapterError as error:
             log.info("status_not_shown", error=type(error).__name__)
 

@@ -245,34 +245,39 @@ def build_dispatcher(at_hand: Workshop, only_thread: Thread | None = None) -> Di
     from bot.dispatcher import Dispatcher
     from bot.forgetting import Forgetting
     from bot.giving_up import GivingUp
+    from bot.handling import Handling
     from bot.rating import Rating
     from bot.recording import Recording
+    from bot.replies import Replies
+    from bot.trace_upkeep import TraceUpkeep
 
     stores, settings, adapters = at_hand.stores, at_hand.stores.settings, at_hand.adapters
-    turns, outbox = stores.turns, stores.outbox
-    tracer, metrics, refusals = at_hand.tracer, at_hand.metrics, at_hand.refusals
+    turns, outbox, metrics, tracer = stores.turns, stores.outbox, at_hand.metrics, at_hand.tracer
     answer_max_age_seconds = settings.answer_max_age_minutes * 60
+    replies = Replies(
+        adapters, outbox, metrics, at_hand.refusals, answer_max_age_seconds=answer_max_age_seconds
+    )
+    traces = TraceUpkeep(stores.feedback, turns, tracer)
+    limits = build_limits(stores)
+    handling = Handling(
+        stores.inbox,
+        Answering(replies, at_hand.assistant, turns, outbox, tracer, metrics, limits=limits),
+        Rating(stores.feedback, turns, outbox, metrics),
+        Forgetting(adapters, turns, outbox),
+        GivingUp(replies, turns),
+        traces,
+        metrics,
+        recording=Recording(stores.channel_messages),
+        lease_seconds=settings.lease_seconds,
+    )
     return Dispatcher(
         stores.inbox,
-        Answering(
-            adapters,
-            at_hand.assistant,
-            turns,
-            outbox,
-            tracer,
-            metrics,
-            refusals,
-            answer_max_age_seconds=answer_max_age_seconds,
-            limits=build_limits(stores),
-        ),
-        Rating(stores.feedback, turns, outbox, tracer, metrics),
-        Forgetting(adapters, turns, outbox, tracer),
-        GivingUp(adapters, turns, outbox, metrics, refusals, answer_max_age_seconds=answer_max_age_seconds),
+        handling,
+        traces,
         metrics,
         platforms=tuple(adapters),
         concurrency=settings.worker_concurrency,
         only_thread=only_thread,
-        recording=Recording(stores.channel_messages),
         lease_seconds=settings.lease_seconds,
     )
 

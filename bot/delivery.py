@@ -86,11 +86,11 @@ class Reply:
         replaces: bool = False,
         patience: Patience = USUAL_PATIENCE,
     ) -> None:
-        self._adapter = adapter
+        self.adapter = adapter
         self._outbox = outbox
         self._metrics = metrics
         self._claim = claim
-        self._target = target
+        self.target = target
         self._turn_id = turn_id
         self._refusals = refusals
         self._post_until = post_until
@@ -112,14 +112,18 @@ class Reply:
 
     def require_welcome(self) -> None:
         """Raises what posting would, where it is known that the platform refuses us: nothing is called."""
-        if rest := self._refusals.token_rests_seconds(self._adapter.platform, self._token):
+        if rest := self._refusals.token_rests_seconds(self.adapter.platform, self._token):
             raise DeliveryPostponedError("the token is refused", after_seconds=rest)
-        if self._refusals.rests(self._target.thread.channel):
+        if self._refusals.rests(self.target.thread.channel):
             raise DeliveryRefusedError("left alone after refusals")
+
+    def is_too_late(self) -> bool:
+        """Whether the question is too old for anything new."""
+        return datetime.now(UTC) >= self._post_until
 
     def show(self, text_so_far: str) -> None:
         """Show the answer as it stands. Does nothing where the platform or the attempt allows no stream."""
-        if self._fresh and self._adapter.capabilities.streams:
+        if self._fresh and self.adapter.capabilities.streams:
             self._early.show(text_so_far)
 
     async def finish(self, turn: Turn) -> None:
@@ -127,7 +131,7 @@ class Reply:
         LeaseLostError."""
         rendered: Sequence[Rendered] = ()
         if turn.outcome in ("answered", "abstained") and turn.answer.text.strip():
-            rendered = self._adapter.render_answer(turn.answer, turn.id)
+            rendered = self.adapter.render_answer(turn.answer, turn.id)
         if rendered:
             await self._finish("answer", rendered)
         else:
@@ -135,7 +139,7 @@ class Reply:
 
     async def finish_with_notice(self, text: str) -> None:
         """Say this instead of an answer, in place of what is shown already. Raises as `finish` does."""
-        await self._finish("notice", [self._adapter.render_notice(text)])
+        await self._finish("notice", [self.adapter.render_notice(text)])
 
     async def _finish(self, purpose: Purpose, rendered: Sequence[Rendered]) -> None:
         await self._early.stop()
@@ -167,7 +171,7 @@ class Reply:
             if message_id is None:
                 continue
             try:
-                await self._adapter.delete(self._target.thread.channel, message_id)
+                await self.adapter.delete(self.target.thread.channel, message_id)
             except AdapterError as error:
                 self._count(error)
 
@@ -230,21 +234,21 @@ class Reply:
         if message_id is None and may_be_posted:
             known = await self._outbox.message_ids(delivery.target.thread)
             delivery = delivery.model_copy(update={"known_message_ids": frozenset(known)})
-            message_id = await self._adapter.find_posted(delivery)
+            message_id = await self.adapter.find_posted(delivery)
             log.info("post_reconciled", found=message_id is not None, part=delivery.part)
         if message_id is None:
-            if datetime.now(UTC) >= self._post_until:
+            if self.is_too_late():
                 raise AnswerLapsedError
             if not just_planned:
                 await self._outbox.set_state(self._claim, delivery.effect_id, "sending")
-            return await self._adapter.post(delivery)
-        await self._adapter.edit(delivery, message_id)
+            return await self.adapter.post(delivery)
+        await self.adapter.edit(delivery, message_id)
         return message_id
 
     async def _leave_ambiguous(self, effect: Effect, error: UndecidableError) -> None:
         """It may be visible, and whether it is cannot be found out: posting it again could show it twice."""
         self.may_be_missing = True
-        self._metrics.ambiguous.labels(self._adapter.platform).inc()
+        self._metrics.ambiguous.labels(self.adapter.platform).inc()
         await self._early.settle()
         await self._outbox.set_state(self._claim, effect.id, "ambiguous")
         log.error("post_undecidable", part=effect.part, detail=str(error))
@@ -263,7 +267,7 @@ class Reply:
             # First the state: the platform tells us of the removal, and it must not look like somebody else's.
             await self._outbox.set_state(self._claim, effect.id, "removed")
             try:
-                await self._adapter.delete(effect.channel, effect.message_id)
+                await self.adapter.delete(effect.channel, effect.message_id)
             except MessageGoneError:
                 continue
             except AdapterError as error:
@@ -280,7 +284,7 @@ class Reply:
             raise DeliveryRefusedError(type(error).__name__) from error
         if isinstance(error, UnauthorizedError):
             # Operators can give us another token; until then not a single call.
-            rest = self._refusals.token_rests_seconds(self._adapter.platform, self._token)
+            rest = self._refusals.token_rests_seconds(self.adapter.platform, self._token)
             raise DeliveryPostponedError(type(error).__name__, after_seconds=rest) from error
         is_last = attempt == ATTEMPTS
         wait: float = 0.5 * 2**attempt
@@ -308,8 +312,8 @@ class Reply:
         return Effect(
             id=effect_id_for(self._turn_id, purpose, part),
             turn_id=self._turn_id,
-            channel=self._target.thread.channel,
-            thread_id=self._target.thread.id,
+            channel=self.target.thread.channel,
+            thread_id=self.target.thread.id,
             purpose=purpose,
             part=part,
             state="sending" if state == "sending" else "planned",
@@ -321,23 +325,23 @@ class Reply:
             effect_id=effect.id,
             turn_id=self._turn_id,
             part=effect.part,
-            target=self._target,
+            target=self.target,
             rendered=rendered,
         )
 
     @property
     def _token(self) -> str:
         """What the token that we send with serves: one workspace, or the whole platform."""
-        capabilities = self._adapter.capabilities
-        return self._target.thread.channel.workspace if capabilities.token_per_workspace else ""
+        capabilities = self.adapter.capabilities
+        return self.target.thread.channel.workspace if capabilities.token_per_workspace else ""
 
     def _count(self, error: AdapterError) -> None:
-        self._refusals.note(self._target.thread.channel, self._token, error)
+        self._refusals.note(self.target.thread.channel, self._token, error)
         name = type(error).__name__
         log.warning("delivery_failed", error=name, detail=str(error)[:200])
-        self._metrics.delivery_errors.labels(self._adapter.platform, name).inc()
+        self._metrics.delivery_errors.labels(self.adapter.platform, name).inc()
         if isinstance(error, UnavailableError) and error.maybe_accepted:
-            self._metrics.ambiguous.labels(self._adapter.platform).inc()
+            self._metrics.ambiguous.labels(self.adapter.platform).inc()
 
 
 def _may_have_worked(error: AdapterError) -> bool:

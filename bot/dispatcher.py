@@ -1,6 +1,6 @@
-"""The workers' loop: claim what happened, hand it to the room that knows what to do, note how it ended.
+"""The workers' loops: claim what happened, have it worked on (bot/handling.py), keep the leases.
 
-Leases, retries and the drain at the end are handled here and nowhere else. Order within a thread and
+Leases and the drain at the end are looked after here and nowhere else. Order within a thread and
 concurrency across threads are the inbox's.
 """
 
@@ -10,36 +10,21 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import structlog
 
-from bot.adapter import AdapterError, RateLimitedError
-from bot.answering import Answering, Ended
-from bot.delivery import DeliveryPostponedError
-from bot.forgetting import Forgetting
-from bot.giving_up import GivingUp
-from bot.lease_guard import ItemLease, LeaseRanOutError, lease_clock
+from bot.handling import Handling
+from bot.lease_guard import ItemLease, lease_clock
 from bot.metrics import Metrics
 from bot.pulse import Pulse
-from bot.rating import SECONDS_BETWEEN_ATTEMPTS, Rating, TurnNotRecordedYetError
-from bot.recording import Recording
-from core.errors import LeaseLostError, StorageError
-from core.inbox import CRASHES_BEFORE_PARKING, Claim, Inbox
-from core.logs import bind
+from bot.trace_upkeep import TraceUpkeep
+from core.errors import StorageError
+from core.inbox import Claim, Inbox
 from core.messages import (
-    Event,
-    MessageDeleted,
-    MessageEdited,
-    MessageHeard,
-    MessagePosted,
     Thread,
     asker_of,
-    channel_of,
 )
-
-MOST_ATTEMPTS = 8
-"""After so many failed deliveries an item ends as failed; crashes are counted apart, by the inbox."""
 
 LEASES_WITHOUT_SWEEP = 4
 """However held up we are ourselves: after so many leases those of others are looked at all the same."""
@@ -51,36 +36,29 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Works on the inbox of `platforms` until stopped; `only_thread` narrows it to one thread. `recording` takes
-    down what is said in channels that are sources; without it nobody does."""
+    """Works on the inbox of `platforms` until stopped; `only_thread` narrows it to one thread."""
 
     def __init__(
         self,
         inbox: Inbox,
-        answering: Answering,
-        rating: Rating,
-        forgetting: Forgetting,
-        giving_up: GivingUp,
+        handling: Handling,
+        traces: TraceUpkeep,
         metrics: Metrics,
         *,
         platforms: Collection[str],
         concurrency: int,
         only_thread: Thread | None = None,
-        recording: Recording | None = None,
         lease_seconds: float = 30.0,
         poll_seconds: float = 2.0,
         longest_round_seconds: float = LONGEST_ROUND_SECONDS,
     ) -> None:
         self._inbox = inbox
-        self._answering = answering
-        self._rating = rating
-        self._forgetting = forgetting
-        self._giving_up = giving_up
+        self._handling = handling
+        self._traces = traces
         self._metrics = metrics
         self._platforms = platforms
         self._concurrency = concurrency
         self._only_thread = only_thread
-        self._recording = recording
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
         self._running: dict[asyncio.Task[None], Claim] = {}
@@ -89,7 +67,6 @@ class Dispatcher:
         self._pulse = Pulse(longest_round_seconds + lease_seconds / 3)  # some loops rest that long
         self.oldest_transaction_seconds = 0.0  # as the last sweep found it
         self._look_again = asyncio.Event()
-        self._feedback_waits = asyncio.Event()
         self._stopping = False
         self._held_up_until = 0.0
 
@@ -101,7 +78,7 @@ class Dispatcher:
         loops = {
             "claims": self._claim_loop(),
             "sweep": self._sweep_loop(),
-            "traces": self._trace_loop(),
+            "traces": self._traces.run(),
             "leases": self._lease_loop(),
         }
         for name, loop in loops.items():
@@ -129,7 +106,7 @@ class Dispatcher:
         for loop in self._loops.values():
             loop.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
-        await self._answering.aclose()
+        await self._handling.aclose()
 
     # --- the loops --------------------------------------------------------------------------------
 
@@ -191,6 +168,10 @@ class Dispatcher:
             for wait in waits:
                 wait.cancel()
 
+    async def _work(self, claim: Claim, lease: ItemLease) -> None:
+        if await self._handling.take(claim, lease):
+            self._look_again.set()
+
     def _note_done(self, task: asyncio.Task[None]) -> None:
         if len(self._running) >= self._concurrency:
             self._look_again.set()
@@ -218,7 +199,7 @@ class Dispatcher:
                 elif task in self._running:
                     task.cancel()
                     lost.append(claim)
-            await self._note_lost(lost)
+            await self._handling.note_lost(lost)
 
     async def _sweep_loop(self) -> None:
         """A lease that ran out counts as a crash. While we were held up ourselves, by a lost database or a
@@ -248,122 +229,3 @@ class Dispatcher:
     def _note_held_up(self) -> None:
         """Leases are renewed every third of their length: half of it is time enough."""
         self._held_up_until = time.monotonic() + self._lease_seconds / 2
-
-    async def _trace_loop(self) -> None:
-        while True:
-            try:
-                more = await self._rating.trace()
-                more = await self._forgetting.erase_traces() or more
-            except StorageError as error:
-                log.warning("traces_not_brought_up_to_date", error=type(error).__name__)
-                more = False
-            if not more:
-                self._feedback_waits.clear()
-                try:
-                    async with asyncio.timeout(10.0):
-                        await self._feedback_waits.wait()
-                except TimeoutError:
-                    continue
-
-    # --- one item ---------------------------------------------------------------------------------
-
-    async def _work(self, claim: Claim, lease: ItemLease) -> None:
-        platform = channel_of(claim.event).platform
-        with bind(event_kind=claim.event.kind, inbox_id=claim.id, attempt=claim.attempts):
-            try:
-                if claim.crashes >= CRASHES_BEFORE_PARKING:
-                    await self._park(claim, lease)
-                    return
-                end, reason = await self._handle(claim, claim.event, lease)
-                if await self._inbox.finish(claim, end, reason):
-                    self._look_again.set()
-                self._metrics.ended.labels(platform, end).inc()
-            except LeaseRanOutError:
-                # By our own clock only, as after a while without the database: it knows whether we still own it.
-                await self._again(claim, lease, 0.0, "the lease ran out")
-            except LeaseLostError:
-                await self._note_lost([claim])
-            except TurnNotRecordedYetError:
-                await self._again(claim, lease, SECONDS_BETWEEN_ATTEMPTS, "the turn is not recorded yet")
-            except DeliveryPostponedError as error:
-                await self._again(claim, lease, error.after_seconds, str(error))
-            except RateLimitedError as error:
-                await self._again(claim, lease, error.retry_after_seconds, type(error).__name__)
-            except (AdapterError, StorageError) as error:
-                await self._again(claim, lease, min(60.0, 2.0**claim.attempts), type(error).__name__)
-            except Exception as error:
-                log.exception("event_not_handled")
-                await self._again(claim, lease, min(60.0, 2.0**claim.attempts), type(error).__name__)
-
-    async def _handle(self, claim: Claim, event: Event, lease: ItemLease) -> Ended:
-        if self._recording is not None:
-            await self._recording.take_down(event)
-        if isinstance(event, MessageHeard):
-            return "recorded", "said in a channel"
-        if isinstance(event, MessagePosted):
-            return await self._answering.take_posted(claim, event, lease)
-        if isinstance(event, MessageEdited):
-            return await self._answering.take_edited(claim, event, lease)
-        if isinstance(event, MessageDeleted):
-            ended = await self._forgetting.take(claim, event)
-            self._feedback_waits.set()
-            return ended
-        ended = await self._rating.take(claim, event)
-        self._feedback_waits.set()
-        return ended
-
-    async def _park(self, claim: Claim, lease: ItemLease) -> None:
-        """Whoever worked on it has died of it: tell the asker instead, and leave it to operators."""
-        platform = channel_of(claim.event).platform
-        await self._tell(claim, lease)
-        await self._inbox.park(claim, f"crashed its worker {claim.crashes} times")
-        self._metrics.parked.labels(platform).inc()
-        log.error("item_parked", platform=platform, crashes=claim.crashes)
-
-    async def _tell(self, claim: Claim, lease: ItemLease) -> None:
-        """Say that there will be no answer; what cannot be said is counted."""
-        try:
-            await self._giving_up.tell(claim, lease)
-        except StorageError:
-            raise
-        except Exception as error:
-            self._metrics.silent_endings.labels(channel_of(claim.event).platform).inc()
-            log.error("asker_not_told", error=type(error).__name__)
-
-    async def _again(self, claim: Claim, lease: ItemLease, after_seconds: float, reason: str) -> None:
-        """Put the item back, or end it as failed after too many tries. While the database is away the item
-        stays ours and its lease is renewed: left alone it would run out, and count as a crash."""
-        while True:
-            try:
-                await self._put_back(claim, lease, after_seconds, reason)
-                return
-            except LeaseRanOutError:
-                log.warning("event_waits_for_its_lease")
-                await asyncio.sleep(self._lease_seconds / 6)
-            except LeaseLostError:
-                await self._note_lost([claim])
-                return
-            except StorageError as error:
-                log.warning("event_waits_to_be_put_back", error=type(error).__name__)
-                await asyncio.sleep(self._lease_seconds / 6)
-
-    async def _note_lost(self, claims: Sequence[Claim]) -> None:
-        """Others took us for dead. That we live is said, so that nobody takes the items for what killed us."""
-        if not claims:
-            return
-        self._metrics.leases_lost.inc(len(claims))
-        log.warning("leases_lost", items=[claim.id for claim in claims])
-        try:
-            await self._inbox.excuse(claims)
-        except StorageError as error:
-            log.warning("leases_not_excused", error=type(error).__name__)
-
-    async def _put_back(self, claim: Claim, lease: ItemLease, after_seconds: float, reason: str) -> None:
-        if claim.attempts >= MOST_ATTEMPTS:
-            log.error("event_given_up", reason=reason, attempts=claim.attempts)
-            await self._tell(claim, lease)
-            await self._inbox.finish(claim, "failed", reason)
-            self._metrics.ended.labels(channel_of(claim.event).platform, "failed").inc()
-        else:
-            log.warning("event_postponed", reason=reason, after_seconds=after_seconds)
-            await self._inbox.retry(claim, after_seconds=after_seconds, reason=reason)

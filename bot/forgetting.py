@@ -16,15 +16,11 @@ from bot.adapter import (
     ReplyTarget,
     UnauthorizedError,
 )
-from bot.answering import Ended
-from bot.rating import TurnNotRecordedYetError
+from bot.endings import ATTEMPTS_TO_FIND_THE_TURN, Ended, TurnNotRecordedYetError
 from core.inbox import Claim
 from core.messages import Author, MessageDeleted, Thread
 from core.ports import Effect, Outbox, TurnStore
-from core.traces import Tracer
 
-ATTEMPTS_TO_FIND_THE_TURN = 4
-TRACES_AT_ONCE = 100
 NOBODY = Author(id="")
 
 log = structlog.get_logger(__name__)
@@ -32,15 +28,12 @@ log = structlog.get_logger(__name__)
 
 class Forgetting:
     """Erases what derives from a deleted message: a question with our reply to it, or a reply of ours that
-    somebody removed, with its question's turn. What went to the tracing system is removed there too."""
+    somebody removed, with its question's turn."""
 
-    def __init__(
-        self, adapters: Mapping[str, Adapter], turns: TurnStore, outbox: Outbox, tracer: Tracer
-    ) -> None:
+    def __init__(self, adapters: Mapping[str, Adapter], turns: TurnStore, outbox: Outbox) -> None:
         self._adapters = adapters
         self._turns = turns
         self._outbox = outbox
-        self._tracer = tracer
 
     async def take(self, claim: Claim, event: MessageDeleted) -> Ended:
         """Erase first, then remove what is visible. Raises AdapterError when that is worth another try, and
@@ -60,17 +53,6 @@ class Forgetting:
         if effects:
             log.info("message_forgotten", replies_removed=removed)
         return "recorded", f"{removed} replies removed"
-
-    async def erase_traces(self) -> bool:
-        """Have the tracing system remove what was erased here; what it cannot be told now it is told later.
-        True if more may wait."""
-        if not self._tracer.enabled:
-            return False
-        turn_ids = await self._turns.traces_to_forget(TRACES_AT_ONCE)
-        if not turn_ids or not await self._tracer.forget_turns(turn_ids):
-            return False
-        await self._turns.mark_traces_forgotten(turn_ids)
-        return len(turn_ids) == TRACES_AT_ONCE
 
     async def _question_of(self, claim: Claim, turn_id: UUID) -> str | None:
         """The message that a turn answers; None when the turn has been forgotten."""

@@ -1,4 +1,4 @@
-"""What happens to feedback: it finds its turn, is folded into one rating, and reaches the tracer."""
+"""What happens to feedback: it finds its turn, and is folded into one rating."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ from uuid import UUID
 
 import structlog
 
-from bot.answering import Ended
+from bot.endings import ATTEMPTS_TO_FIND_THE_TURN, Ended, TurnNotRecordedYetError
 from bot.metrics import Metrics
 from core.inbox import Claim
 from core.messages import FeedbackGiven, FeedbackWithdrawn
 from core.ports import FeedbackStore, Outbox, TurnStore
-from core.traces import Tracer
-
-ATTEMPTS_TO_FIND_THE_TURN = 4
-SECONDS_BETWEEN_ATTEMPTS = 3.0
-TRACED_AT_ONCE = 100
 
 log = structlog.get_logger(__name__)
-
-
-class TurnNotRecordedYetError(Exception):
-    """An emoji can be quicker than the record of the answer under which it stands."""
 
 
 class Rating:
     """Takes reactions and buttons in. Feedback is data for people: it never changes an answer."""
 
-    def __init__(
-        self, feedback: FeedbackStore, turns: TurnStore, outbox: Outbox, tracer: Tracer, metrics: Metrics
-    ) -> None:
+    def __init__(self, feedback: FeedbackStore, turns: TurnStore, outbox: Outbox, metrics: Metrics) -> None:
         self._feedback = feedback
         self._turns = turns
         self._outbox = outbox
-        self._tracer = tracer
         self._metrics = metrics
 
     async def take(self, claim: Claim, event: FeedbackGiven | FeedbackWithdrawn) -> Ended:
@@ -68,14 +56,3 @@ class Rating:
         if event.message_id is not None:
             return await self._outbox.turn_of_message(event.channel, event.message_id)
         return None
-
-    async def trace(self) -> bool:
-        """Hand what is new to the tracer; what does not arrive is tried again. True if more may wait."""
-        if not self._tracer.enabled:
-            return False
-        waiting = await self._feedback.untraced(TRACED_AT_ONCE)
-        if not waiting:
-            return False
-        arrived = await self._tracer.deliver_feedback(waiting)
-        await self._feedback.mark_traced(arrived)
-        return len(arrived) == TRACED_AT_ONCE

@@ -92,12 +92,12 @@ async def _remove_installation(stores: Stores, place: str) -> bool:
 async def _remove_traces(stores: Stores) -> None:
     """What went to Langfuse is removed there; what cannot be now, a serving process removes later."""
     from bot.bootstrap import build_tracer
-    from bot.forgetting import Forgetting
+    from bot.trace_upkeep import TraceUpkeep
 
     tracer = build_tracer(stores.settings)
     try:
-        forgetting = Forgetting({}, stores.turns, stores.outbox, tracer)
-        while await forgetting.erase_traces():
+        upkeep = TraceUpkeep(stores.feedback, stores.turns, tracer)
+        while await upkeep.erase_traces():
             pass
         if tracer.enabled and await stores.turns.traces_to_forget(1):
             tell(

@@ -38,6 +38,7 @@ class VisibleMessage:
     thread: str
     effect_id: UUID
     texts: list[str] = field(default_factory=list)
+    reply_handle: str | None = None
 
     @property
     def text(self) -> str:
@@ -186,7 +187,7 @@ class InMemoryAdapter:
         message_id = f"m{self._next_id}"
         thread = delivery.target.thread
         self.visible[message_id] = VisibleMessage(
-            message_id, thread.channel.id, thread.id, delivery.effect_id, [text]
+            message_id, thread.channel.id, thread.id, delivery.effect_id, [text], delivery.target.reply_handle
         )
         self.accepted.set()
         return message_id

@@ -20,10 +20,13 @@ from bot.answering import Answering
 from bot.dispatcher import Dispatcher
 from bot.forgetting import Forgetting
 from bot.giving_up import GivingUp
+from bot.handling import Handling
 from bot.metrics import Metrics
 from bot.rating import Rating
 from bot.refusals import Refusals
+from bot.replies import Replies
 from bot.testing.adapter import InMemoryAdapter
+from bot.trace_upkeep import TraceUpkeep
 from core.assistant import Assistant
 from core.graph.build import build_graph
 from core.memory import ThreadMemory
@@ -41,7 +44,7 @@ def reply(request):
         os.abort()
     return "Badges are handed out at the front desk [1]."
 
-async def find(query, *, audience):
+async def find(query, *, audience, context=""):
     return [make_passage()]
 
 async def main():
@@ -51,9 +54,11 @@ async def main():
     assistant = Assistant(build_graph(), [model], find, ThreadMemory(turns, model, budget_tokens=200),
         turn_timeout_seconds=60, max_question_characters=12000)
     adapters, refusals = {"console": InMemoryAdapter("console")}, Refusals(metrics)
-    dispatcher = Dispatcher(inbox, Answering(adapters, assistant, turns, outbox, tracer, metrics, refusals),
-        Rating(feedback, turns, outbox, tracer, metrics), Forgetting(adapters, turns, outbox, tracer),
-        GivingUp(adapters, turns, outbox, metrics, refusals), metrics, platforms=["console"], concurrency=1,
+    replies, traces = Replies(adapters, outbox, metrics, refusals), TraceUpkeep(feedback, turns, tracer)
+    handling = Handling(inbox, Answering(replies, assistant, turns, outbox, tracer, metrics),
+        Rating(feedback, turns, outbox, metrics), Forgetting(adapters, turns, outbox), GivingUp(replies, turns),
+        traces, metrics, lease_seconds=1.0)
+    dispatcher = Dispatcher(inbox, handling, traces, metrics, platforms=["console"], concurrency=1,
         lease_seconds=1.0, poll_seconds=0.1)
     dispatcher.start()
     await asyncio.to_thread(sys.stdin.readline)

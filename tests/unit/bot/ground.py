@@ -15,10 +15,13 @@ from bot.dispatcher import Dispatcher
 from bot.early_text import Patience
 from bot.forgetting import Forgetting
 from bot.giving_up import GivingUp
+from bot.handling import Handling
 from bot.metrics import Metrics
 from bot.rating import Rating
 from bot.refusals import Refusals
+from bot.replies import Replies
 from bot.testing.adapter import InMemoryAdapter
+from bot.trace_upkeep import TraceUpkeep
 from core.answers import Passage, Turn, turn_id_for
 from core.assistant import Assistant
 from core.graph.build import build_graph
@@ -89,22 +92,30 @@ class Ground:
             max_question_characters=12_000,
         )
         adapters = self.adapters
-        return Dispatcher(
+        replies = Replies(adapters, self.outbox, self.metrics, self.refusals, patience=self.patience)
+        traces = TraceUpkeep(self.feedback, self.turns, self.tracer)
+        handling = Handling(
             self.inbox,
             Answering(
-                adapters,
+                replies,
                 assistant,
                 self.turns,
                 self.outbox,
                 self.tracer,
                 self.metrics,
-                self.refusals,
-                patience=self.patience,
                 limits=self.limits,
             ),
-            Rating(self.feedback, self.turns, self.outbox, self.tracer, self.metrics),
-            Forgetting(adapters, self.turns, self.outbox, self.tracer),
-            GivingUp(adapters, self.turns, self.outbox, self.metrics, self.refusals),
+            Rating(self.feedback, self.turns, self.outbox, self.metrics),
+            Forgetting(adapters, self.turns, self.outbox),
+            GivingUp(replies, self.turns),
+            traces,
+            self.metrics,
+            lease_seconds=self.lease_seconds,
+        )
+        return Dispatcher(
+            self.inbox,
+            handling,
+            traces,
             self.metrics,
             platforms=list(adapters),
             concurrency=self.concurrency,

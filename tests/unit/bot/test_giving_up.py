@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from bot.adapter import Capabilities, ForbiddenError, RateLimitedError, UnauthorizedError
 from bot.testing.adapter import InMemoryAdapter
 from core import notices
-from core.testing.making import make_effect, make_posted
+from core.messages import Message, MessageEdited, MessagePosted
+from core.testing.making import make_edited, make_effect, make_posted
 from tests.unit.bot.ground import ANSWER, Ground, ask_message
 
 
@@ -64,6 +66,18 @@ async def test_a_question_that_fails_every_time_ends_with_a_notice() -> None:
         await ground.until_done()
     assert ground.ends() == ["failed"]
     assert ground.adapter.texts() == [notices.BROKEN]
+
+
+@pytest.mark.parametrize("make", [make_posted, make_edited])
+async def test_a_notice_goes_where_the_answer_would_have_gone(
+    make: Callable[[Message], MessagePosted | MessageEdited],
+) -> None:
+    ground = Ground()
+    await ground.inbox.put(make(ask_message()).model_copy(update={"reply_handle": "by this handle"}))
+    await crash_three_times(ground)
+    async with ground.running():
+        await ground.until(lambda: ground.inbox.items[0].state == "parked")
+    assert [message.reply_handle for message in ground.adapter.visible.values()] == ["by this handle"]
 
 
 async def test_a_question_that_the_platform_lets_nobody_answer_is_counted_as_silent() -> None:
