@@ -81,10 +81,8 @@ class ExportSource:
     async def entries(self) -> Sequence[Entry]:
         if self._path.is_dir():
             listed = await FolderSource(self._path).entries()
-            tables = await asyncio.to_thread(lambda: list(_tables_below(self._path)))
             root = f"{self._path.name}/"
             items = [Item(entry.uri.removeprefix(root), path=entry.locator) for entry in listed]
-            items += [Item(name, path=str(self._path / name)) for name in tables]
         else:
             items = await asyncio.to_thread(list_archive, self._path)
         names = [item.name for item in items]
@@ -103,10 +101,9 @@ class ExportSource:
             return None
         data = await asyncio.to_thread(read_item, item, entry.uri)
         name = PurePosixPath(entry.uri).name
-        is_table = name.lower().endswith(_TABLES)
         if self._exporter is Exporter.NOTION and name.lower().endswith(".md"):
             data = await asyncio.to_thread(_without_page_links, data)
-        return Content(data=data, name=name, media_type="text/csv" if is_table else None, validator=version)
+        return Content(data=data, name=name, validator=version)
 
 
 def is_export(path: Path) -> bool:
@@ -171,14 +168,6 @@ def _clean_name(name: str, exporter: Exporter) -> str:
     elif exporter is Exporter.CONFLUENCE:
         parts[-1] = _CONFLUENCE_ID.sub("", parts[-1]) or parts[-1]
     return clean_text("/".join(parts).replace("\n", " ") + path.suffix.lower())
-
-
-def _tables_below(folder: Path) -> Iterable[str]:
-    for path in sorted(folder.rglob("*.csv")):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if not hidden and path.is_file() and path.resolve().is_relative_to(folder):
-            yield name.as_posix()
 
 
 def _without_page_links(data: bytes) -> bytes:

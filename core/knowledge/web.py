@@ -11,7 +11,14 @@ from core.knowledge.fetching import TIMEOUT_SECONDS, Fetched, Fetcher, parse_url
 from core.knowledge.loading import ENDINGS, MEDIA_TYPES
 from core.knowledge.sources import Content, Entry
 
-_VAGUE_TYPES = {"", "application/octet-stream", "binary/octet-stream", "text/x-markdown", "text/x-rst"}
+_VAGUE_TYPES = {
+    "",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "text/x-markdown",
+    "text/x-rst",
+    "application/vnd.ms-excel",  # what many servers call a CSV
+}
 
 
 class WebPageSource:

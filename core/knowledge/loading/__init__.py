@@ -14,7 +14,7 @@ from core.errors import SourceError
 from core.knowledge.documents import Document
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, clean_text
 
-READING_VERSION = "4"
+READING_VERSION = "5"
 """Raise it when loading or chunking changes what a document becomes: the next sync then reads all anew."""
 
 MAX_DOCUMENT_BYTES = 32 * 2**20
@@ -60,6 +60,12 @@ def _extract_csv(data: bytes, charset: str | None) -> Extract:
     return extract_csv(data, charset)
 
 
+def _extract_tsv(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.tables import extract_tsv
+
+    return extract_tsv(data, charset)
+
+
 def _extract_code(language: str) -> Extractor:
     from core.knowledge.loading.text import extract_code
 
@@ -72,12 +78,15 @@ _BY_ENDING: dict[str, Extractor] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), _extract_html),
     ".pdf": _extract_pdf,
     ".docx": _extract_docx,
+    ".csv": _extract_csv,
+    ".tsv": _extract_tsv,
 }
 _BY_MEDIA_TYPE: dict[str, Extractor] = {
     "text/markdown": _extract_markdown,
     "text/plain": _extract_plain,
     "text/html": _extract_html,
     "text/csv": _extract_csv,
+    "text/tab-separated-values": _extract_tsv,
     "application/xhtml+xml": _extract_html,
     "application/pdf": _extract_pdf,
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": _extract_docx,

@@ -1,31 +1,101 @@
-"""Reads tables (CSV), as exports hold them: each becomes one Markdown table."""
+"""Reads tables (CSV, TSV), and says how the rows of a table, also those of a spreadsheet, become Markdown."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, decode_text
 
-MAX_CELL_CHARACTERS = 2_000
+MAX_CELL_CHARACTERS = 32_767
+"""As many as a cell of a spreadsheet can hold."""
+MAX_TABLE_COLUMNS = 12
+"""A wider table would lose its header where it is cut into chunks: its rows are written out as records."""
+
+Row = Mapping[int, str]
+"""The cells of a row that hold something, by their column: a table costs what it holds, however wide it claims to be."""
+
+_MARKS = ",;\t|"
+_SAMPLE_CHARACTERS = 65_536
+_SAMPLE_ROWS = 50
 
 
 def extract_csv(data: bytes, charset: str | None) -> Extract:
-    """The first row is the head. Raises UnreadableError."""
+    """A table whose cells are parted by commas, semicolons, tabs or bars. Raises UnreadableError."""
     text = decode_text(data, charset)
+    first, _, rest = text.partition("\n")
+    named = first.rstrip("\r")
+    if named[:4].lower() == "sep=" and len(named) == 5 and named[4] in _MARKS:  # Excel's own way to say it
+        return _extract(rest, named[4])
+    return _extract(text, _find_mark(text))
+
+
+def extract_tsv(data: bytes, charset: str | None) -> Extract:
+    """A table whose cells are parted by tabs. Raises UnreadableError."""
+    return _extract(decode_text(data, charset), "\t")
+
+
+def _extract(text: str, mark: str) -> Extract:
     if len(text) > MAX_CHARACTERS:
         raise UnreadableError(f"The table holds more than {MAX_CHARACTERS} characters.")
     try:
-        rows = [[_cell(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+        rows = [make_row(enumerate(row)) for row in _read(text, mark)]
     except csv.Error as error:
         raise UnreadableError("The table is broken.") from error
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        return Extract("")
-    # Short rows stay short: filled up beside a long one they could take more memory than there is.
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return Extract("\n".join([lines[0], f"|{' --- |' * len(rows[0])}", *lines[1:]]))
+    return Extract(render_rows(rows), empty_reason="The table holds no values.")
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")[:MAX_CELL_CHARACTERS]
+def _read(text: str, mark: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+
+
+def _find_mark(text: str) -> str:
+    """What parts the cells: the mark that gives the most rows as many cells as the first has."""
+    sample = text[:_SAMPLE_CHARACTERS]
+    best, most = _MARKS[0], (0, 0)
+    for mark in _MARKS:
+        try:
+            widths = [len(row) for row in islice(_read(sample, mark), _SAMPLE_ROWS) if row]
+        except csv.Error:
+            continue
+        if widths and widths[0] > 1 and (found := (widths.count(widths[0]), widths[0])) > most:
+            best, most = mark, found
+    return best
+
+
+def make_row(cells: Iterable[tuple[int, str]]) -> Row:
+    """Texts by their column; each becomes one line that is safe between bars."""
+    lines = ((n, " ".join(text[:MAX_CELL_CHARACTERS].split()).replace("|", "\\|")) for n, text in cells)
+    return {n: line for n, line in lines if line}
+
+
+def render_rows(rows: Iterable[Row]) -> str:
+    """Rows as Markdown, without empty rows and columns. Rows of one cell at the top are titles and stand above the
+    table; then comes its head. A table of more than MAX_TABLE_COLUMNS becomes a list of records."""
+    body = [row for row in rows if row]
+    first = next((n for n, row in enumerate(body) if len(row) > 1), 0)
+    titles, body = [cell for row in body[:first] for cell in row.values()], body[first:]
+    if not body:
+        return ""
+    columns = sorted({n for row in body for n in row})
+    render = _table if len(columns) <= MAX_TABLE_COLUMNS or len(body) == 1 else _records
+    return "\n\n".join((*titles, "\n".join(render(body, columns))))
+
+
+def _table(rows: Sequence[Row], columns: Sequence[int]) -> Iterator[str]:
+    head, *others = rows
+    yield f"| {' | '.join(head.get(n, '') for n in columns)} |"
+    yield f"|{' --- |' * len(columns)}"
+    for row in others:
+        last = max(row)
+        yield f"| {' | '.join(row.get(n, '') for n in columns if n <= last)} |"
+
+
+def _records(rows: Sequence[Row], columns: Sequence[int]) -> Iterator[str]:
+    """Each row as an item of a list, with a line for each of its values: the column's name, then the value."""
+    head, *others = rows
+    for row in others:
+        values = [f"{head[n]}: {row[n]}" if n in head else row[n] for n in sorted(row)]
+        yield "- " + "\n  ".join(values)

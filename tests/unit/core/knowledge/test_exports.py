@@ -136,6 +136,8 @@ async def test_an_archive_of_google_holds_word_files_and_pages(tmp_path: Path) -
         "Takeout/Drive/Canteen.docx": make_docx(),
         "Takeout/Drive/Trips/doc.html": page,
         "Takeout/Drive/Trips/doc-info.json": "{}",
+        "Takeout/Drive/Trips/costs.csv": "City,Cost\nLyon,90\n",
+        "Takeout/Drive/Trips/costs_all.csv": "City,Cost\nParis,120\n",
         "Takeout/archive_browser.html": "<html><body><p>Your archive</p></body></html>",
     }
     path = tmp_path / "takeout.zip"
@@ -144,7 +146,12 @@ async def test_an_archive_of_google_holds_word_files_and_pages(tmp_path: Path) -
     uris, failed = await found.sync(path)
     assert (failed, uris) == (
         {},
-        ["takeout.zip/Takeout/Drive/Canteen.docx", "takeout.zip/Takeout/Drive/Trips/doc.html"],
+        [
+            "takeout.zip/Takeout/Drive/Canteen.docx",
+            "takeout.zip/Takeout/Drive/Trips/costs.csv",
+            "takeout.zip/Takeout/Drive/Trips/costs_all.csv",
+            "takeout.zip/Takeout/Drive/Trips/doc.html",
+        ],
     )
     trains = await found.search("book trains desk")
     assert trains.title == "Travel"

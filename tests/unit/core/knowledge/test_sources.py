@@ -32,13 +32,14 @@ def write(path: Path, text: str = "Text.") -> Path:
 
 async def test_a_folder_lists_what_can_be_read_in_a_fixed_order(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
-    for name in ("b.md", "a/z.HTML", "a/y.txt", "c.pdf", "d.docx"):
+    for name in ("b.md", "a/z.HTML", "a/y.txt", "c.pdf", "d.docx", "e.csv", "f.TSV"):
         write(docs / name)
-    for name in (".hidden.md", ".git/x.md", "a/.cache/y.md", "image.png", "program", "table.xlsx"):
+    for name in (".hidden.md", ".git/x.md", "a/.cache/y.md", "image.png", "program", "old.xls"):
         write(docs / name)
     write(docs / "empty.md", "")
 
-    assert await uris_of(docs) == ["docs/b.md", "docs/c.pdf", "docs/d.docx", "docs/a/y.txt", "docs/a/z.HTML"]
+    read = ("b.md", "c.pdf", "d.docx", "e.csv", "f.TSV", "a/y.txt", "a/z.HTML")
+    assert await uris_of(docs) == [f"docs/{name}" for name in read]
 
 
 async def test_an_empty_pdf_is_listed_because_something_went_wrong_with_it(tmp_path: Path) -> None:
@@ -199,6 +200,10 @@ async def test_three_redirects_are_followed_and_no_fourth(site: Site) -> None:
         ("text/markdown", "/a", True),
         ("application/pdf", "/a", True),
         ("application/octet-stream", "/a.docx", True),
+        ("text/csv", "/a", True),
+        ("text/tab-separated-values", "/a", True),
+        ("application/vnd.ms-excel", "/a.csv", True),
+        ("application/vnd.ms-excel", "/a.xls", False),
         ("application/octet-stream", "/a", False),
         ("image/png", "/a.md", False),
         ("application/json", "/a", False),
