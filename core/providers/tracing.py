@@ -146,28 +146,30 @@ class LangfuseTracer:
             log.warning("traces_lost", turns=left)
 
     def _send_all(self) -> None:
-        """The sender's life: a batch at a time, a growing pause after each failure."""
-        pause_seconds = FIRST_PAUSE_SECONDS
-        while batch := self._next_batch():
+        """The sender's life: a batch at a time; after a failure a growing pause, then one turn to try with.
+
+        To write fifty turns takes a fifth of a second of computing, which those who ask just then would miss.
+        """
+        pause_seconds, most = FIRST_PAUSE_SECONDS, TURNS_PER_BATCH
+        while batch := self._next_batch(most):
             if self._sent(batch):
-                pause_seconds = FIRST_PAUSE_SECONDS
+                pause_seconds, most = FIRST_PAUSE_SECONDS, TURNS_PER_BATCH
                 continue
-            log.warning("traces_not_delivered", turns=len(batch), again_in_seconds=pause_seconds)
             self._put_back(batch)
+            log.warning("traces_not_delivered", turns=self.waiting, again_in_seconds=pause_seconds)
+            most = 1
             with self._changed:
                 if self._closing or self._changed.wait_for(lambda: self._closing, pause_seconds):
                     break
             pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
         self._exporter.shut_down()
 
-    def _next_batch(self) -> list[Turn]:
+    def _next_batch(self, most: int) -> list[Turn]:
         """Waits for turns; empty when there are none left and we are closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
-            self._changed.wait_for(
-                lambda: len(self._waiting) >= TURNS_PER_BATCH or self._closing, GATHERING_SECONDS
-            )
-            batch = [self._waiting.popleft() for _ in range(min(TURNS_PER_BATCH, len(self._waiting)))]
+            self._changed.wait_for(lambda: len(self._waiting) >= most or self._closing, GATHERING_SECONDS)
+            batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
             self._unfinished = len(batch)
             return batch
 

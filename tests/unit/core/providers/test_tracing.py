@@ -187,6 +187,22 @@ async def test_turns_wait_for_a_langfuse_that_comes_back(
     assert tracer.dropped == 0
 
 
+async def test_after_a_failure_one_turn_is_tried_before_the_others(
+    server: LangfuseServer, tracer: LangfuseTracer
+) -> None:
+    server.break_with = 404
+    turns = [make_turn(question=f"question {number}") for number in range(5)]
+    for turn in turns:
+        tracer.record_turn(turn)
+    await server.wait_for(lambda: server.requests.get("otel", 0) >= 1)
+    server.break_with = None
+    for turn in turns:
+        await arrived(server, turn)
+    first, *rest = server.bodies
+    assert [bytes.fromhex(turn.trace_id) in first for turn in turns] == [True, False, False, False, False]
+    assert all(any(bytes.fromhex(turn.trace_id) in body for body in rest) for turn in turns[1:])
+
+
 @pytest.mark.parametrize("status", [404, None], ids=["refuses", "is slow"])
 async def test_more_than_a_thousand_waiting_turns_drop_the_oldest(
     server: LangfuseServer, tracer: LangfuseTracer, status: int | None
