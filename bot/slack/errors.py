@@ -1,6 +1,6 @@
 """What Slack or the way to it refused, in the words of bot.adapter.
 
-SlackRefusedError    an error code with no kind of its own; `code` is Slack's word for it
+SlackRefusedError    an error code with no kind of its own; `code` is Slack's word for it, or the HTTP status
 TokenRevokedError    the token was taken back: no call with it will ever work again
 """
 
@@ -65,12 +65,14 @@ _THREAD_CLOSED = frozenset(
 )
 _GONE = frozenset({"message_not_found"})
 _OUTAGE = frozenset(["internal_error", "fatal_error", "request_timeout", "service_unavailable"])
+_OUTAGE_STATUSES = frozenset({408, *range(500, 600)})
 _CERTAINLY_NOT_ACCEPTED = frozenset({"service_unavailable"})
 _DEFAULT_RETRY_AFTER_SECONDS = 1.0
 
 
 class SlackRefusedError(AdapterError):
-    """Slack said no in a way that no other kind describes. `code` is its word, `unknown_method` say."""
+    """Slack said no in a way that no other kind describes, and did nothing. `code` is its word, `unknown_method` say,
+    or the HTTP status where it found none."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -111,10 +113,10 @@ def _from_answer(method: str, error: SlackApiError) -> AdapterError:
         return ForbiddenError(f"{method}: {code or status}")
     if code in _GONE:
         return MessageGoneError(f"{method}: {code}")
-    if code in _OUTAGE or status >= 500 or not code:
+    if code in _OUTAGE or status in _OUTAGE_STATUSES or not (code or 400 <= status < 500):
         certainly_not = code in _CERTAINLY_NOT_ACCEPTED or status == 503
         return UnavailableError(f"{method}: {code or status}", maybe_accepted=not certainly_not)
-    return SlackRefusedError(method, code)
+    return SlackRefusedError(method, code or str(status))
 
 
 def _retry_after_seconds(response: Any) -> float:

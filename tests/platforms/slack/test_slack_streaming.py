@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -115,11 +116,20 @@ async def test_a_text_that_does_not_continue_the_one_before_replaces_it(
     assert_complete(only_reply(slack, question.id), delivery.effect_id, "Another model begins anew and ends.")
 
 
-@pytest.mark.parametrize("code", ["unknown_method", "missing_scope", "channel_type_not_supported"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": "unknown_method"},
+        {"error": "missing_scope"},
+        {"error": "channel_type_not_supported"},
+        {"status": 404},
+    ],
+    ids=str,
+)
 async def test_where_streams_are_refused_the_message_is_posted_and_edited(
-    slack: SlackServer, sender: SlackAdapter, code: str
+    slack: SlackServer, sender: SlackAdapter, refusal: dict[str, Any]
 ) -> None:
-    slack.faults.order_for_good("chat.startStream", Fault(error=code))
+    slack.faults.order_for_good("chat.startStream", Fault(**refusal))
     question, posted = await make_question(slack), Posted()
     delivery = make_delivery(question)
     stream = sender.open_stream(delivery, posted)
