@@ -205,6 +205,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
     from core.answers import Passage
     from core.assistant import PASSAGES_PER_ANSWER, Assistant
     from core.graph.build import build_graph
+    from core.knowledge.first_reading import FirstReading
     from core.memory import ThreadMemory
     from core.messages import Audience
     from core.providers.line_up import choose_stand_in
@@ -224,6 +225,7 @@ def build_assistant(library: Library, models: Sequence[ChatModel]) -> Assistant:
         turn_timeout_seconds=settings.turn_timeout_seconds,
         max_question_characters=settings.max_question_characters,
         stand_in=choose_stand_in(settings),
+        first_reading=FirstReading(library.stores.knowledge_store),
     )
 
 

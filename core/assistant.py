@@ -22,6 +22,7 @@ from core.graph.state import (
     TurnState,
     TurnTrace,
 )
+from core.knowledge.first_reading import FirstReading
 from core.memory import ThreadMemory
 from core.messages import Author, Frozen, Message, Payer, Thread
 from core.ports import ChatModel
@@ -57,7 +58,8 @@ class Question(Frozen):
 class Assistant:
     """Answers questions. Holds no state between turns; one serves all threads at once.
 
-    `stand_in` quotes the documents when none of the models can write an answer.
+    `stand_in` quotes the documents when none of the models can write an answer. `first_reading` tells while
+    documents have not been read yet, so that whoever asks learns of it.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class Assistant:
         turn_timeout_seconds: float,
         max_question_characters: int,
         stand_in: ChatModel | None = None,
+        first_reading: FirstReading | None = None,
     ) -> None:
         self._graph = graph
         self._models = models
         self._stand_in = stand_in
+        self._first_reading = first_reading
         self._search = search
         self._memory = memory
         self._timeout_seconds = turn_timeout_seconds
@@ -95,9 +99,8 @@ class Assistant:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 state = await self._run(question, trace, on_text)
-            answer = introduce(
-                state["answer"], state.get("quoted_because"), by_words=state.get("by_words_alone", False)
-            )
+            remarks = await self._remarks(question, state)
+            answer = introduce(state["answer"], state.get("quoted_because"), remarks)
             outcome: Outcome = "abstained" if answer.abstained else "answered"
         except TimeoutError:
             log.warning("turn_timed_out", after_seconds=self._timeout_seconds)
@@ -146,6 +149,15 @@ class Assistant:
         return await self._graph.ainvoke(  # type: ignore[return-value]
             initial_state(question, memory), {"recursion_limit": STEPS_LIMIT}, context=context
         )
+
+    async def _remarks(self, question: Question, state: TurnState) -> list[str]:
+        """What may be missing in the answer, in plain words."""
+        remarks = [notices.BY_WORDS_ALONE] if state.get("by_words_alone") else []
+        if self._first_reading is not None:
+            read = await self._first_reading.so_far(question.thread.audience)
+            if read is not None:
+                remarks.append(notices.still_reading(read.done, read.total))
+        return remarks
 
     def refuse(self, question: Question, notice: str, reason: str) -> Turn:
         """The turn of a question that is not answered, with the notice for its asker."""
@@ -220,14 +232,14 @@ def unable(because: QuoteReason) -> tuple[Answer, Outcome]:
     return refusal(notices.MODEL_FAILED, because), "failed"
 
 
-def introduce(answer: Answer, quoted_because: QuoteReason | None, *, by_words: bool) -> Answer:
-    """An answer that is quoted because no model could write says so in its first line; one from a search
-    by words alone says that in its last."""
+def introduce(answer: Answer, quoted_because: QuoteReason | None, remarks: Sequence[str]) -> Answer:
+    """An answer that is quoted because no model could write says so in its first line; what may be missing in it
+    stands in its last."""
     text, reason = answer.text, answer.reason
     if quoted_because is not None:
         text, reason = f"*{notices.QUOTED[quoted_because]}*\n\n{text}", reason or quoted_because
-    if by_words:
-        text = f"{text}\n\n*{notices.BY_WORDS_ALONE}*"
+    for remark in remarks:
+        text = f"{text}\n\n*{remark}*"
     return answer.model_copy(update={"text": text, "reason": reason})
 
 

@@ -22,6 +22,12 @@ TOO_LATE = "Sorry, I was interrupted and could not answer in time. Please ask me
 NOTHING_ASKED = "Ask me a question about your team's documents, and I will look it up. For example: *How do I set up my development environment?*"
 
 
+def still_reading(done: int, total: int) -> str:
+    """For the last line of an answer that may lack what stands in documents that have not been read yet."""
+    so_far = f" ({done:,} of {total:,} so far)" if total else ""
+    return f"I am still reading the documents{so_far}, so something may be missing here. Ask me again in a while."
+
+
 def too_long(limit_characters: int) -> str:
     """For a question that no search could make use of."""
     return f"That is more text than I can take as one question. Please ask in at most {limit_characters:,} characters."
