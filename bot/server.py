@@ -17,22 +17,21 @@ from bot.about import build_about, describe
 from bot.adapter import Adapter, AdapterError
 from bot.bootstrap import Application, open_application
 from bot.channel_upkeep import ChannelUpkeep
+from bot.intake import Intake
 from bot.pulse import watch_event_loop
+from bot.readiness import find_readiness
 from bot.upkeep import EmbeddingUpkeep, KnowledgeUpkeep
 from bot.watching import Watching
 from bot.web.adapter import WebAdapter
 from bot.web.app import Endpoint, SlackEndpoints, build_http
-from bot.web.models import CheckOut, EmbeddingOut, Readiness
+from bot.web.models import EmbeddingOut
 from bot.web.settings import HttpSettings, read_http_settings
 from core.errors import SettingsError, StorageError
-from core.logs import bind
-from core.messages import Event, channel_of
 
 Role = Literal["all", "ingress", "worker"]
 DRAIN_SECONDS = 20.0
 FIRST_SYNC_SECONDS = 60.0
 LONGEST_RECONNECT_SECONDS = 60.0
-ALARMING_TRANSACTION_MINUTES = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,34 +52,6 @@ class CallsOverHttp(Protocol):
     """An adapter whose platform may call us over HTTP."""
 
     def http_endpoints(self) -> Endpoints | None: ...
-
-
-@runtime_checkable
-class SaysWhyDeaf(Protocol):
-    """An adapter that knows what keeps events from it."""
-
-    def why_deaf(self) -> str:
-        """A sentence for the operator; "" when it hears, or cannot know."""
-        ...
-
-
-@runtime_checkable
-class StandsBy(Protocol):
-    """An adapter of a platform that tells its events to one process at a time."""
-
-    def standing_by(self) -> str:
-        """A sentence for the operator while another process is told; "" otherwise."""
-        ...
-
-
-@runtime_checkable
-class MayBeLeftAlone(Protocol):
-    """A model that is not asked while it keeps failing."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def is_left_alone(self) -> bool: ...
 
 
 class HttpServer(uvicorn.Server):
@@ -116,6 +87,7 @@ class Server:
         self._role = role
         self._http_settings = http_settings
         self._watching = Watching(app.library.channels.said)
+        self._intake = Intake(app.stores.inbox, self._watching, app.metrics)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: HttpServer | None = None
         self._http_task: asyncio.Task[None] | None = None
@@ -186,7 +158,7 @@ class Server:
     async def _receive(self, adapter: Adapter) -> None:
         await adapter.open()
         if self._role != "worker":
-            await adapter.start(self._take_in)
+            await adapter.start(self._intake.take_in)
 
     async def _keep_trying(self, adapter: Adapter) -> None:
         wait = 1.0
@@ -198,21 +170,6 @@ class Server:
                 return
             except AdapterError:
                 wait = min(wait * 2, LONGEST_RECONNECT_SECONDS)
-
-    async def _take_in(self, event: Event) -> bool:
-        """The sink of every adapter: one INSERT, then the platform may be told that we have it."""
-        platform = channel_of(event).platform
-        wanted = self._watching.narrow(event)
-        if wanted is None:
-            return False
-        event = wanted
-        with bind(platform=platform, event_kind=event.kind, delivery_id=event.delivery_id):
-            new = await self._app.stores.inbox.put(event)
-            self._app.metrics.events.labels(platform, event.kind).inc()
-            if not new:
-                self._app.metrics.duplicates.labels(platform).inc()
-            (log.info if new else log.debug)("event_taken_in" if new else "event_known_already")
-        return new
 
     # --- HTTP -------------------------------------------------------------------------------------
 
@@ -227,7 +184,7 @@ class Server:
             turns=app.stores.turns,
             sources=app.stores.knowledge_store,
             embedding=self._describe_embedding,
-            readiness=self._readiness,
+            readiness=lambda: find_readiness(app, receiving=self._role != "worker", working=self._working),
             stuck_loops=lambda: app.dispatcher.stuck_loops() if self._working else [],
             about=lambda: build_about(app),
             registry=app.metrics.registry,
@@ -255,53 +212,6 @@ class Server:
         return EmbeddingOut(
             serving=reembedding.serving, wanted=filling.embedder, done=filling.done, total=filling.total
         )
-
-    async def _readiness(self) -> Readiness:
-        checks: list[CheckOut] = []
-        try:
-            await self._app.stores.database.ping()
-            checks.append(CheckOut(name="database", ok=True))
-        except StorageError:
-            checks.append(CheckOut(name="database", ok=False, detail="The database does not answer."))
-        if self._role != "worker":
-            for name, adapter in self._app.adapters.items():
-                checks.append(_check_receiving(name, adapter))
-        if self._working:
-            for name in self._app.adapters:
-                if self._app.refusals.stopped(name):
-                    detail = "The platform refuses our token: nothing is sent for a while."
-                    checks.append(CheckOut(name=f"{name} sending", ok=False, detail=detail))
-            checks += self._check_worker()
-            # Questions are answered all the same, by the next model, by quoting, or by a search for words: a
-            # detail, no failure.
-            checks += [
-                CheckOut(name=model.name, ok=True, detail="This model keeps failing and is left alone.")
-                for model in (*self._app.models, self._app.library.embedder)
-                if isinstance(model, MayBeLeftAlone) and model.is_left_alone
-            ]
-        return Readiness(ready=all(check.ok for check in checks), checks=checks)
-
-    def _check_worker(self) -> list[CheckOut]:
-        stuck = self._app.dispatcher.stuck_loops()
-        detail = f"The worker is stuck: {', '.join(stuck)}." if stuck else ""
-        checks = [CheckOut(name="worker", ok=not stuck, detail=detail)]
-        minutes = self._app.dispatcher.oldest_transaction_seconds / 60
-        if minutes > ALARMING_TRANSACTION_MINUTES:
-            warning = (
-                f"A transaction in the database has been open for {minutes:.0f} minutes. Until it ends,"
-                " the queue gets slower: look for it in pg_stat_activity."
-            )
-            checks.append(CheckOut(name="transactions", ok=True, detail=warning))
-        return checks
-
-
-def _check_receiving(name: str, adapter: Adapter) -> CheckOut:
-    if adapter.is_receiving():
-        return CheckOut(
-            name=name, ok=True, detail=adapter.standing_by() if isinstance(adapter, StandsBy) else ""
-        )
-    why = adapter.why_deaf() if isinstance(adapter, SaysWhyDeaf) else ""
-    return CheckOut(name=name, ok=False, detail=why or "No events reach us from this platform right now.")
 
 
 def open_socket(settings: HttpSettings) -> socket.socket:
