@@ -17,10 +17,11 @@ from bot.adapter import (
     RateLimitedError,
     UnauthorizedError,
 )
-from bot.upkeep import PAUSE_AFTER_FAILURE_SECONDS, Exclusive
+from bot.upkeep import PAUSE_AFTER_FAILURE_SECONDS
 from core.errors import StorageError
 from core.knowledge.channel_keeping import ChannelKeeper
 from core.knowledge.channel_messages import ChannelHistory
+from core.leases import Exclusive
 from core.messages import Channel
 
 POLL_SECONDS = 5.0

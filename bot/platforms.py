@@ -9,8 +9,12 @@ from bot.adapter import Adapter
 from core.settings import read_settings
 
 if TYPE_CHECKING:
+    from bot.discord.listening import DiscordLimits
+    from bot.discord.settings import DiscordSettings
     from bot.metrics import Metrics
+    from bot.slack.missed import CatchUpLimits as SlackCatchUpLimits
     from bot.stores import Stores
+    from core.settings import CoreSettings
 
 SHORTEST_SHARD_LEASE_SECONDS = 3.0
 
@@ -53,7 +57,15 @@ def _build_slack(stores: Stores, metrics: Metrics) -> Adapter | Off:
 
     positions, turns = PostgresChannelPositions(stores.database), PostgresTurnStore(stores.database)
     shared = Coordination(positions, turns, stores.exclusive)
-    return SlackAdapter(settings, stores.installations, shared, metrics)
+    limits = build_slack_limits(stores.settings)
+    return SlackAdapter(settings, stores.installations, shared, metrics, catch_up=limits)
+
+
+def build_slack_limits(settings: CoreSettings) -> SlackCatchUpLimits:
+    """How far back we look."""
+    from bot.slack.missed import CatchUpLimits
+
+    return CatchUpLimits(oldest_seconds=settings.answer_max_age_minutes * 60)
 
 
 def _build_discord(stores: Stores, metrics: Metrics) -> Adapter | Off:
@@ -63,9 +75,7 @@ def _build_discord(stores: Stores, metrics: Metrics) -> Adapter | Off:
     if settings.discord_token is None:
         return Off("discord", "Set DISCORD_TOKEN (docs/howto/connect-discord.md).")
     from bot.discord.adapter import DiscordAdapter
-    from bot.discord.catching_up import CatchUpLimits
-    from bot.discord.identifying import IdentifyLimits
-    from bot.discord.listening import Coordination, DiscordLimits
+    from bot.discord.listening import Coordination
     from core.storage.leases import PostgresAllowances, PostgresLeases
     from core.storage.positions import PostgresChannelPositions
 
@@ -73,10 +83,19 @@ def _build_discord(stores: Stores, metrics: Metrics) -> Adapter | Off:
     shared = Coordination(
         PostgresLeases(database), PostgresAllowances(database), PostgresChannelPositions(database)
     )
-    limits = DiscordLimits(
-        # A shard is taken over sooner than an item: whoever asks meanwhile waits.
-        lease_seconds=max(SHORTEST_SHARD_LEASE_SECONDS, stores.settings.lease_seconds / 2),
-        identify=IdentifyLimits(per_shard_an_hour=settings.discord_sessions_per_hour),
-        catch_up=CatchUpLimits(oldest_seconds=stores.settings.answer_max_age_minutes * 60),
-    )
+    limits = build_discord_limits(stores.settings, settings)
     return DiscordAdapter(settings, shared, metrics, limits=limits)
+
+
+def build_discord_limits(settings: CoreSettings, discord_settings: DiscordSettings) -> DiscordLimits:
+    """How far back we look, and how soon and how often a shard begins anew."""
+    from bot.discord.catching_up import CatchUpLimits
+    from bot.discord.identifying import IdentifyLimits
+    from bot.discord.listening import DiscordLimits
+
+    return DiscordLimits(
+        # A shard is taken over sooner than an item: whoever asks meanwhile waits.
+        lease_seconds=max(SHORTEST_SHARD_LEASE_SECONDS, settings.lease_seconds / 2),
+        identify=IdentifyLimits(per_shard_an_hour=discord_settings.discord_sessions_per_hour),
+        catch_up=CatchUpLimits(oldest_seconds=settings.answer_max_age_minutes * 60),
+    )

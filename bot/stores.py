@@ -13,9 +13,9 @@ from core.ports import FeedbackStore, KnowledgeStore, Outbox, TurnStore
 from core.settings import CoreSettings, read_settings
 
 if TYPE_CHECKING:
-    from bot.upkeep import Exclusive
     from core.knowledge.channel_messages import ChannelMessages
     from core.knowledge.vector_store import VectorStore
+    from core.leases import Exclusive
     from core.storage.database import Database
     from core.storage.installations import PostgresInstallationStore
 
@@ -49,7 +49,7 @@ async def open_stores(settings: CoreSettings | None = None) -> AsyncIterator[Sto
     """The database, started if it is the embedded one, and migrated. Raises SettingsError, StorageError."""
     from core.storage.channel_messages import PostgresChannelMessages
     from core.storage.database import Database
-    from core.storage.exclusive import Exclusive as PostgresExclusive
+    from core.storage.exclusive import PostgresExclusive
     from core.storage.feedback import PostgresFeedbackStore
     from core.storage.inbox import PostgresInbox
     from core.storage.installations import PostgresInstallationStore

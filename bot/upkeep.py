@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 import structlog
 
 from core.errors import ModelError, ModelTransientError, StorageError
 from core.knowledge.keeping import SourceKeeper
 from core.knowledge.reembedding import Reembedding
+from core.leases import Exclusive
 
 log = structlog.get_logger(__name__)
 
 PAUSE_AFTER_FAILURE_SECONDS = 30.0
 SECONDS_BETWEEN_LOOKS = 60.0
 """How often it is asked whether a chunk lacks its vector, and whether there are former vectors to drop."""
-
-
-class Exclusive(Protocol):
-    """Lets one process at a time do something."""
-
-    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """True inside if nobody else is at it; the others get False at once."""
-        ...
 
 
 class KnowledgeUpkeep:

@@ -3,6 +3,7 @@ them together may do it. Ports; each has a real implementation in core/storage a
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -48,4 +49,12 @@ class Allowances(Protocol):
     async def take(self, name: str, *, at_most: int, within_seconds: float) -> float:
         """Count one use and return 0, or count nothing and return the seconds until there is room again.
         Raises StorageUnavailableError."""
+        ...
+
+
+class Exclusive(Protocol):
+    """Work that one process at a time does, whichever it is."""
+
+    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """True inside if nobody else is at it; the others get False at once. Raises StorageError."""
         ...

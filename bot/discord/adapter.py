@@ -22,6 +22,7 @@ from bot.adapter import (
     UnavailableError,
 )
 from bot.discord import channel_history, render
+from bot.discord.ban_guard import BanGuard
 from bot.discord.commands import parse_handle
 from bot.discord.errors import speaking_adapter_errors
 from bot.discord.events import PLATFORM
@@ -29,7 +30,6 @@ from bot.discord.gateway import DiscordClient, use_addresses
 from bot.discord.history import History
 from bot.discord.listening import Coordination, DiscordLimits, Listening
 from bot.discord.posting import Poster
-from bot.discord.refusals import Refusals
 from bot.discord.rest import ChannelCalls, InteractionCalls
 from bot.discord.settings import DiscordSettings
 from bot.discord.shards import token_refused
@@ -63,10 +63,10 @@ class DiscordAdapter:
         self._token = settings.discord_token
         self._settings = settings
         limits, metrics = limits or DiscordLimits(), metrics or Metrics()
-        refusals = Refusals(coordination.allowances, metrics, limits.refusals)
-        self._client = DiscordClient(refusals.build_trace())
-        self._channels = ChannelCalls(self._client, refusals)
-        self._interactions = InteractionCalls(refusals)
+        ban_guard = BanGuard(coordination.allowances, metrics, limits.bans)
+        self._client = DiscordClient(ban_guard.build_trace())
+        self._channels = ChannelCalls(self._client, ban_guard)
+        self._interactions = InteractionCalls(ban_guard)
         self._poster = Poster(self._channels, self._interactions, lambda: self._self_id)
         self._listening = Listening(
             self._client,
@@ -74,7 +74,7 @@ class DiscordAdapter:
             coordination,
             limits,
             metrics,
-            refusals,
+            ban_guard,
             token=self._token,
             ratings=parse_emoji_ratings(settings.feedback_emoji),
         )

@@ -8,20 +8,20 @@ channel, the messages between are fetched.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 
 from bot.adapter import AdapterError, ForbiddenError, UnauthorizedError
+from bot.discord.ban_guard import BanGuard
 from bot.discord.commands import EPOCH_MILLISECONDS
 from bot.discord.hearing import HeardChannel, Hearing
 from bot.discord.receiving import EventReceiver
-from bot.discord.refusals import Refusals
 from bot.discord.rest import ChannelCalls
+from bot.gaps import Gap
 from core.messages import Channel
 
 PAGE = 100
@@ -44,22 +44,6 @@ class CatchUpLimits:
     direct_channels: int = 500
 
 
-@dataclass
-class Gap:
-    """One stretch of silence and what was found in it. `fates` counts messages, `unread` channels."""
-
-    began_at: datetime | None
-    channels: int = 0
-    unread: int = 0
-    cut_short: int = 0
-    fates: Counter[str] = field(default_factory=Counter)
-    found_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def seconds(self) -> float:
-        return (self.found_at - self.began_at).total_seconds() if self.began_at else 0.0
-
-
 class CatchingUp:
     """Looks after the gaps of one shard. `on_gap` is told of each once it is over."""
 
@@ -69,7 +53,7 @@ class CatchingUp:
         receiver: EventReceiver,
         calls: ChannelCalls,
         limits: CatchUpLimits,
-        refusals: Refusals,
+        ban_guard: BanGuard,
         on_gap: Callable[[Gap], None],
         *,
         with_direct_channels: bool,
@@ -78,7 +62,7 @@ class CatchingUp:
         self._receiver = receiver
         self._calls = calls
         self._limits = limits
-        self._refusals = refusals
+        self._ban_guard = ban_guard
         self._on_gap = on_gap
         self._with_direct_channels = with_direct_channels
         self._slots = asyncio.Semaphore(limits.at_once)
@@ -97,7 +81,7 @@ class CatchingUp:
             self._begin_session()
         elif name == "GUILD_CREATE":
             channels = [*payload.get("channels", ()), *payload.get("threads", ())]
-            self._refusals.enter(str(channel["id"]) for channel in channels)
+            self._ban_guard.enter(str(channel["id"]) for channel in channels)
             for channel in channels:
                 self._compare(str(payload["id"]), channel)
         elif name == "GUILD_DELETE" and not payload.get("unavailable"):
@@ -143,7 +127,7 @@ class CatchingUp:
     def _leave(self, guild_id: str) -> None:
         """The bot was removed from the server: nothing is sent there any more."""
         channels = [known.channel for known in self._hearing.channels()]
-        self._refusals.leave(channel.id for channel in channels if channel.workspace == guild_id)
+        self._ban_guard.leave(channel.id for channel in channels if channel.workspace == guild_id)
         self._hearing.forget_workspace(guild_id)
         log.warning(
             "discord_server_left",

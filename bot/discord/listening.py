@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
 from bot.adapter import Sink
-from bot.discord.catching_up import CatchingUp, CatchUpLimits, Gap
+from bot.discord.ban_guard import BanGuard, BanLimits
+from bot.discord.catching_up import CatchingUp, CatchUpLimits
 from bot.discord.events import PLATFORM
 from bot.discord.gateway import DiscordClient
 from bot.discord.hearing import Hearing
 from bot.discord.identifying import IdentifyGate, IdentifyLimits
 from bot.discord.interacting import InteractionReceiver
 from bot.discord.receiving import EventReceiver
-from bot.discord.refusals import RefusalLimits, Refusals
 from bot.discord.rest import ChannelCalls
 from bot.discord.shards import Shard, token_refused
+from bot.gaps import record_gap
 from bot.leasing import LeaseKeeper
 from bot.metrics import Metrics
 from core.leases import Allowances, Leases
@@ -49,7 +49,7 @@ class DiscordLimits:
     longest_silence_seconds: float = 15.0
     identify: IdentifyLimits = field(default_factory=IdentifyLimits)
     catch_up: CatchUpLimits = field(default_factory=CatchUpLimits)
-    refusals: RefusalLimits = field(default_factory=RefusalLimits)
+    bans: BanLimits = field(default_factory=BanLimits)
 
 
 class Listening:
@@ -62,7 +62,7 @@ class Listening:
         coordination: Coordination,
         limits: DiscordLimits,
         metrics: Metrics,
-        refusals: Refusals,
+        ban_guard: BanGuard,
         *,
         token: SecretStr,
         ratings: Mapping[str, Rating],
@@ -72,8 +72,8 @@ class Listening:
         self._shared = coordination
         self._limits = limits
         self._metrics = metrics
-        self._refusals = refusals
-        refusals.on_unauthorized = self._stop
+        self._ban_guard = ban_guard
+        ban_guard.on_unauthorized = self._stop
         self._token = token
         self._ratings = ratings
         self._shards: list[Shard] = []
@@ -144,37 +144,19 @@ class Listening:
             receiver,
             self._calls,
             self._limits.catch_up,
-            self._refusals,
-            lambda gap: self._tell(name, gap),
+            self._ban_guard,
+            lambda gap: record_gap(PLATFORM, gap, self._metrics, shard=name),
             with_direct_channels=number == 0,
         )
         receiver.on_place = catching_up.take_place
 
         def build_client(shard: Shard) -> DiscordClient:
-            client = DiscordClient(self._refusals.build_trace(), (number, count))
+            client = DiscordClient(self._ban_guard.build_trace(), (number, count))
             client.frames, client.interactions, client.session = receiver, interactor, shard
             return client
 
         keeper = LeaseKeeper(self._shared.leases, name, lease_seconds=self._limits.lease_seconds)
         return Shard(keeper, receiver, hearing, catching_up, gate, build_client, self._token)
-
-    def _tell(self, name: str, gap: Gap) -> None:
-        """What operators hear of a gap."""
-        facts: dict[str, Any] = {fate.replace(" ", "_"): count for fate, count in gap.fates.items()}
-        level = log.warning if gap.fates["found"] or gap.fates["too old"] or gap.unread else log.info
-        level(
-            "discord_gap",
-            shard=name,
-            seconds=round(gap.seconds, 1),
-            channels=gap.channels,
-            unread=gap.unread,
-            cut_short=gap.cut_short,
-            **facts,
-        )
-        self._metrics.gaps.labels(PLATFORM).inc()
-        self._metrics.gap_seconds.labels(PLATFORM).inc(gap.seconds)
-        for fate, label in (("found", "found"), ("too old", "too_old")):
-            self._metrics.missed.labels(PLATFORM, label).inc(gap.fates[fate])
 
 
 def shard_of(channel: Channel, count: int) -> int:

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakValueDictionary
 
 import discord
@@ -30,6 +30,7 @@ from bot.discord.feedback import parse_reaction
 from bot.discord.hearing import Hearing
 from bot.discord.places import may_read, place_of
 from bot.discord.rest import ChannelCalls
+from bot.gaps import Fate
 from core.errors import StorageUnavailableError
 from core.messages import Channel, Event, MessageHeard, MessagePosted, Rating, channel_of, order_key_of
 
@@ -43,9 +44,6 @@ GUILD_POLL_SECONDS = 0.05
 GAP_WAIT_SECONDS = 30.0
 """How long a message waits for what was missed before it in its channel."""
 PLACES = frozenset({"READY", "GUILD_CREATE", "GUILD_DELETE", "CHANNEL_CREATE", "THREAD_CREATE"})
-
-Fate = Literal["found", "known", "too old", "not for us"]
-"""What became of a message that was read back."""
 
 log = structlog.get_logger(__name__)
 
@@ -133,13 +131,13 @@ class EventReceiver:
         await self._wait_for_guild(payload)
         event = await self._read_posted(payload)
         if event is None:
-            return "not for us"
+            return "not_for_us"
         if isinstance(event, MessageHeard):
             await self._put(event, payload)
-            return "not for us"
+            return "not_for_us"
         if event.message.at < oldest:
             self._finish(payload)
-            return "too old"
+            return "too_old"
         return "found" if await self._put(event, payload) else "known"
 
     async def _take_message_frame(self, name: str, payload: dict[str, Any], sequence: int) -> None:

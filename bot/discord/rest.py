@@ -25,9 +25,9 @@ from bot.adapter import (
     UnauthorizedError,
     UnavailableError,
 )
+from bot.discord.ban_guard import BanGuard
 from bot.discord.commands import InteractionHandle
 from bot.discord.errors import NotAcknowledgedError, TokenExpiredError, adapter_error, speaking_adapter_errors
-from bot.discord.refusals import Refusals
 from bot.discord.render import NO_MENTIONS, SUPPRESS_EMBEDS
 
 UNKNOWN_WEBHOOK = 10015
@@ -57,15 +57,15 @@ def nonce_of(effect_id: UUID) -> str:
 class ChannelCalls:
     """Calls with the bot's own token."""
 
-    def __init__(self, client: discord.Client, refusals: Refusals) -> None:
+    def __init__(self, client: discord.Client, ban_guard: BanGuard) -> None:
         self._client = client
-        self._refusals = refusals
+        self._ban_guard = ban_guard
 
     def _http(self, channel_id: str | None = None) -> discord.http.HTTPClient:
         """The library's calls, where they may be made now. They break in odd ways before the login."""
         if self._client.user is None:
             raise UnavailableError("not logged in", maybe_accepted=False)
-        self._refusals.require_allowed(channel_id)
+        self._ban_guard.require_allowed(channel_id)
         return self._client.http
 
     async def create_message(
@@ -148,8 +148,8 @@ class ChannelCalls:
 class InteractionCalls:
     """Calls with the token of a command; TokenExpiredError once it does not serve any more."""
 
-    def __init__(self, refusals: Refusals) -> None:
-        self._refusals = refusals
+    def __init__(self, ban_guard: BanGuard) -> None:
+        self._ban_guard = ban_guard
         self._session: aiohttp.ClientSession | None = None
 
     async def aclose(self) -> None:
@@ -193,9 +193,9 @@ class InteractionCalls:
             self._session = aiohttp.ClientSession(
                 timeout=CALL_TIMEOUT,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[self._refusals.build_trace()],
+                trace_configs=[self._ban_guard.build_trace()],
             )
-        self._refusals.require_room()
+        self._ban_guard.require_room()
         url = f"{Route.BASE}/webhooks/{handle.application_id}/{handle.token}{path}"
         posting = method == "POST"
         with speaking_adapter_errors(posting=posting):

@@ -9,46 +9,39 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
-from slack_bolt.async_app import AsyncApp, AsyncBoltContext
-from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.authorization.async_authorize import AsyncAuthorize
-from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
+from slack_bolt.async_app import AsyncApp
 
 from bot.adapter import (
     AdapterError,
     Capabilities,
     ChannelFacts,
     Delivery,
-    ForbiddenError,
     HistoryPage,
     OnPosted,
     Rendered,
     ReplyStream,
     ReplyTarget,
     Sink,
-    UnauthorizedError,
 )
 from bot.feedback_emoji import parse_emoji_ratings
 from bot.metrics import Metrics
 from bot.pacing import SendBudget
 from bot.slack import channel_history, history, posting, render
-from bot.slack.api import OneToken, SlackApi
+from bot.slack.api import SlackApi
 from bot.slack.catching_up import Coordination
-from bot.slack.events import BotIdentity
-from bot.slack.interactions import PLATFORM
 from bot.slack.listening import Listening
 from bot.slack.missed import CatchUpLimits
+from bot.slack.payloads import PLATFORM, BotIdentity
 from bot.slack.receiving import HttpEndpoints, SlackReceiver, build_endpoints
-from bot.slack.rotation import TokenRotation
 from bot.slack.settings import SlackSettings
 from bot.slack.socket import SocketTimes
 from bot.slack.stream import SlackStream
+from bot.slack.workspaces import build_workspaces
 from core.answers import Answer
-from core.errors import SettingsError
 from core.messages import Channel, Message
 
 if TYPE_CHECKING:
-    from bot.slack.installations import Installations, InstallationStore
+    from bot.slack.installations import InstallationStore
 
 log = structlog.get_logger(__name__)
 
@@ -73,33 +66,21 @@ class SlackAdapter:
         budget: SendBudget | None = None,
     ) -> None:
         self._settings = settings
-        self._installed: Installations | None = None
-        self._one_token: OneToken | None = None
-        self._identity = BotIdentity(user_id="")
-        authorize: AsyncAuthorize
-        if settings.installs:
-            from bot.slack.installations import Installations, InstalledAuthorize
-
-            if installations is None:
-                raise ValueError("several workspaces need a store of installations")
-            self._installed = tokens = Installations(installations, self._build_rotation(coordination))
-            authorize = InstalledAuthorize(tokens)
-            self._api = SlackApi(settings.slack_api_url, tokens, budget)
-        else:
-            self._one_token = OneToken(settings.secret("slack_bot_token"))
-            authorize = _OneWorkspace(self)
-            self._api = SlackApi(settings.slack_api_url, self._one_token, budget)
+        exclusive = coordination.exclusive if coordination is not None else None
+        self._workspaces = build_workspaces(settings, installations, exclusive, lambda: self._api.client())
+        self._api = SlackApi(settings.slack_api_url, self._workspaces, budget)
         ratings = parse_emoji_ratings(settings.feedback_emoji)
         self._receiver = SlackReceiver(
-            self._api, authorize, ratings, self._forget_token, socket_times or SocketTimes()
+            self._api,
+            self._workspaces.build_authorize(),
+            ratings,
+            self._workspaces.forget,
+            socket_times or SocketTimes(),
         )
-        self._installation_store = installations
         self._coordination = coordination
         self._metrics = metrics or Metrics()
         self._catch_up = catch_up or CatchUpLimits()
         self._listening: Listening | None = None
-        self._workspace: str | None = None
-        self._home: str | None = None
         self._app: AsyncApp | None = None
         self._receiving = False
         self._statuses: set[asyncio.Task[None]] = set()
@@ -116,32 +97,15 @@ class SlackAdapter:
             deletes=True,
             thread_history=True,
             status=True,
-            token_per_workspace=self._installed is not None,
+            token_per_workspace=self._workspaces.have_tokens_of_their_own,
             knows_people=True,
             channel_history=True,
         )
 
-    @property
-    def identity(self) -> BotIdentity:
-        """Who we are, known once open; empty where every workspace has a bot user of its own."""
-        return self._identity
-
     # --- life ---------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        if self._installed is not None or self._identity.user_id:
-            return
-        try:
-            answer = await self._api.post("", "auth.test", {})
-        except UnauthorizedError as error:
-            raise SettingsError(
-                "SLACK_BOT_TOKEN",
-                f"is refused by Slack ({error}).",
-                "Copy the Bot User OAuth Token (xoxb-...) again, or install the app anew, under OAuth & Permissions.",
-            ) from error
-        self._identity = BotIdentity(user_id=str(answer["user_id"]), bot_id=answer.get("bot_id"))
-        self._workspace, self._home = answer.get("team_id"), answer.get("url")
-        log.info("slack_opened", workspace=answer.get("team_id"), bot=self._identity.user_id)
+        await self._workspaces.open(self._api)
 
     async def start(self, sink: Sink) -> None:
         await self.open()
@@ -157,13 +121,13 @@ class SlackAdapter:
 
     def is_receiving(self) -> bool:
         """Over HTTP nobody tells us that Slack cannot reach us: then started is all there is to know."""
-        if not self._receiving or (self._one_token is not None and self._one_token.is_revoked):
+        if not self._receiving or self._workspaces.is_revoked:
             return False
         return self._settings.mode == "http" or self._receiver.hears()
 
     def why_deaf(self) -> str:
         """For the operator: what keeps events from us."""
-        if self._one_token is not None and self._one_token.is_revoked:
+        if self._workspaces.is_revoked:
             return "The app was removed from the workspace, or its token was taken back. Install it again."
         return self._receiver.why_deaf() if self._settings.mode == "socket" else ""
 
@@ -220,11 +184,8 @@ class SlackAdapter:
         return await history.fetch_thread(self._api, bot, message, limit)
 
     async def describe_channel(self, channel: Channel) -> ChannelFacts:
-        await self._bot_in(channel.workspace)
-        if self._one_token is not None and channel.workspace != self._workspace:
-            raise ForbiddenError("the token is for another workspace")
-        home = self._home or (await self._api.post(channel.workspace, "auth.test", {}))["url"]
-        return await channel_history.describe_channel(self._api, channel, str(home))
+        address = await self._workspaces.address_of(self._api, channel.workspace)
+        return await channel_history.describe_channel(self._api, channel, address)
 
     async def read_history(self, channel: Channel, cursor: str | None, until: str | None) -> HistoryPage:
         bot = await self._bot_in(channel.workspace)
@@ -236,23 +197,8 @@ class SlackAdapter:
         if self._app is None:
             secret = self._settings.slack_signing_secret
             signing_secret = secret.get_secret_value().strip() if secret is not None else ""
-            oauth = None
-            if self._installed is not None and self._installation_store is not None:
-                from bot.slack.oauth import build_oauth_settings
-
-                oauth = build_oauth_settings(self._settings, self._installed, self._installation_store)
-            self._app = self._receiver.build_app(signing_secret, oauth)
+            self._app = self._receiver.build_app(signing_secret, self._workspaces.build_oauth())
         return self._app
-
-    def _build_rotation(self, coordination: Coordination | None) -> TokenRotation | None:
-        if coordination is None:
-            return None
-        client_id, secret = str(self._settings.slack_client_id), self._settings.secret("slack_client_secret")
-
-        def make_rotator() -> AsyncTokenRotator:
-            return AsyncTokenRotator(client_id=client_id, client_secret=secret, client=self._api.client())
-
-        return TokenRotation(make_rotator, coordination.exclusive)
 
     def _build_listening(self) -> Listening | None:
         if self._coordination is None:
@@ -262,7 +208,7 @@ class SlackAdapter:
             self._coordination,
             self._receiver.take_missed,
             self._bot_in,
-            lambda: [self._workspace] if self._workspace else None,
+            self._workspaces.names,
             self._heard_until,
             self._catch_up,
             self._metrics,
@@ -274,20 +220,7 @@ class SlackAdapter:
         return datetime.now(UTC) if self._settings.mode == "http" else self._receiver.heard_until()
 
     async def _bot_in(self, workspace: str) -> BotIdentity:
-        if self._installed is None:
-            await self.open()
-            return self._identity
-        bot = await self._installed.bot_of(workspace)
-        if bot is None:
-            raise UnauthorizedError("not installed in this workspace")
-        return BotIdentity(user_id=bot.bot_user_id, bot_id=bot.bot_id)
-
-    async def _forget_token(self, workspace: str) -> None:
-        """An app may be installed elsewhere too, and then its socket tells of that as well."""
-        if self._one_token is not None and workspace == self._workspace:
-            self._one_token.revoke()
-        if self._installed is not None:
-            await self._installed.async_delete_bot(enterprise_id=None, team_id=workspace)
+        return await self._workspaces.bot_in(self._api, workspace)
 
     async def _set_status(self, target: ReplyTarget, text: str) -> None:
         body = {"channel_id": target.thread.channel.id, "thread_ts": target.thread.id, "status": text}
@@ -295,26 +228,3 @@ class SlackAdapter:
             await self._api.post(target.thread.channel.workspace, "assistant.threads.setStatus", body)
         except AdapterError as error:
             log.info("slack_status_not_shown", error=str(error))
-
-
-class _OneWorkspace(AsyncAuthorize):
-    """Who we are, from `open`: bolt asks before every event, and no call may stand before the ack."""
-
-    def __init__(self, adapter: SlackAdapter) -> None:
-        self._adapter = adapter
-
-    async def __call__(
-        self,
-        *,
-        context: AsyncBoltContext,
-        enterprise_id: str | None,
-        team_id: str | None,
-        user_id: str | None,
-        actor_enterprise_id: str | None = None,
-        actor_team_id: str | None = None,
-        actor_user_id: str | None = None,
-    ) -> AuthorizeResult:
-        bot = self._adapter.identity
-        return AuthorizeResult(
-            enterprise_id=enterprise_id, team_id=team_id, bot_id=bot.bot_id, bot_user_id=bot.user_id
-        )

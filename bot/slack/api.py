@@ -11,7 +11,7 @@ import structlog
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.adapter import RateLimitedError, UnauthorizedError
+from bot.adapter import RateLimitedError
 from bot.pacing import SendBudget
 from bot.slack.errors import TokenRevokedError, translate_error
 from core.messages import Channel
@@ -38,27 +38,6 @@ class Tokens(Protocol):
     async def token(self, workspace: str) -> str:
         """Raises UnauthorizedError when there is none, or no longer."""
         ...
-
-
-class OneToken:
-    """The same token for every workspace, until it is revoked."""
-
-    def __init__(self, token: str) -> None:
-        self._token: str | None = token
-
-    async def token(self, workspace: str) -> str:
-        if self._token is None:
-            raise UnauthorizedError("the token was revoked")
-        return self._token
-
-    @property
-    def is_revoked(self) -> bool:
-        """Whether Slack told us that it is over."""
-        return self._token is None
-
-    def revoke(self) -> None:
-        """From here on nothing is sent."""
-        self._token = None
 
 
 class SlackApi:

@@ -8,30 +8,30 @@ then nothing is noted as heard, so that a process which dies meanwhile leaves th
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import structlog
 
 from bot.adapter import AdapterError
+from bot.gaps import Fate, Gap, record_gap
 from bot.metrics import Metrics
-from bot.slack.events import BotIdentity
 from bot.slack.hearing import Hearing
-from bot.slack.interactions import PLATFORM
-from bot.slack.missed import CatchUpLimits, MissedMessages, Payload
-from bot.upkeep import Exclusive
+from bot.slack.missed import CatchUpLimits, MissedMessages
+from bot.slack.payloads import PLATFORM, BotIdentity, Payload
 from core.errors import StorageError
+from core.leases import Exclusive
 from core.listening import ChannelPositions, RecentThreads
 from core.messages import Channel
 
 _LOCK = "slack-gap"
 
-Fate = Literal["found", "in_thread", "too_old", "known", "not_for_us"]
-TakeMissed = Callable[[Payload, BotIdentity, datetime], Awaitable[Fate]]
-"""Parses a payload and puts it into the inbox, unless it is older than the time given."""
+TakeMissed = Callable[[Payload, BotIdentity, datetime], Awaitable[Fate | Literal["in_thread"]]]
+"""Parses a payload and puts it into the inbox, unless it is older than the time given. What was said in a thread
+without naming us is for us only if the thread is ours."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +43,6 @@ class Coordination:
     positions: ChannelPositions
     threads: RecentThreads
     exclusive: Exclusive
-
-
-@dataclass
-class Gap:
-    """One stretch of silence and what was found in it. `fates` counts messages, `unread` channels."""
-
-    since: datetime
-    until: datetime
-    channels: int = 0
-    unread: int = 0
-    cut_short: int = 0
-    fates: Counter[str] = field(default_factory=Counter)
 
 
 class CatchingUp:
@@ -168,24 +156,23 @@ class CatchingUp:
             log.exception("slack_gap_not_read")
 
     async def _look_after(self, since: datetime) -> None:
-        now, limits = datetime.now(UTC), self._limits
-        gap = Gap(since, now)
+        gap, limits = Gap(since), self._limits
         earliest = max(
             since - timedelta(seconds=limits.overlap_seconds),
-            now - timedelta(seconds=limits.look_back_seconds),
+            gap.ended_at - timedelta(seconds=limits.look_back_seconds),
         )
         channels = await self._channels()
         threads = await self._threads()
         gap.unread = len(channels)
         try:
-            async with asyncio.timeout(limits.oldest_answered_seconds):
+            async with asyncio.timeout(limits.oldest_seconds):
                 for channel in channels:
                     await self._read(
                         channel, threads.get((channel.workspace, channel.id), set()), earliest, gap
                     )
         except TimeoutError:
             log.warning("slack_gap_given_up", channels_left=gap.unread)
-        self._report(gap)
+        record_gap(PLATFORM, gap, self._metrics)
 
     async def _channels(self) -> list[Channel]:
         """Where something may have been said, the liveliest first: where Slack says that we are, or, where we
@@ -230,7 +217,7 @@ class CatchingUp:
 
     async def _take_one(self, payload: Payload, bot: BotIdentity, threads: set[str]) -> str:
         """Raises StorageError; what cannot be stored for another reason is passed over."""
-        oldest = datetime.now(UTC) - timedelta(seconds=self._limits.oldest_answered_seconds)
+        oldest = datetime.now(UTC) - timedelta(seconds=self._limits.oldest_seconds)
         try:
             fate = await self._take(payload, bot, oldest)
         except StorageError:
@@ -241,20 +228,3 @@ class CatchingUp:
         if fate != "in_thread":
             return fate
         return "found" if payload["event"].get("thread_ts") in threads else "not_for_us"
-
-    def _report(self, gap: Gap) -> None:
-        seconds = (gap.until - gap.since).total_seconds()
-        self._metrics.gaps.labels(PLATFORM).inc()
-        self._metrics.gap_seconds.labels(PLATFORM).inc(max(0.0, seconds))
-        for outcome in ("found", "too_old"):
-            self._metrics.missed.labels(PLATFORM, outcome).inc(gap.fates[outcome])
-        log.warning(
-            "slack_gap",
-            since=gap.since.isoformat(timespec="seconds"),
-            seconds=round(seconds, 1),
-            channels=gap.channels,
-            unread=gap.unread,
-            cut_short=gap.cut_short,
-            found=gap.fates["found"],
-            too_old=gap.fates["too_old"],
-        )

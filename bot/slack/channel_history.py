@@ -7,7 +7,8 @@ import json
 
 from bot.adapter import ChannelFacts, ForbiddenError, HistoryPage
 from bot.slack.api import SlackApi
-from bot.slack.events import BotIdentity, parse_history
+from bot.slack.events import parse_history
+from bot.slack.payloads import BotIdentity
 from core.messages import Channel, Frozen
 
 PAGE = 200

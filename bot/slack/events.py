@@ -1,27 +1,22 @@
 """Slack's payloads parsed into Events. Pure: no calls, no clock, nothing remembered.
 
-A payload that is not for us, or not news, is None. Interactions (buttons, modals) are in
-bot.slack.interactions.
+A payload that is not for us, or not news, is None. Reactions, buttons and modals are in bot.slack.feedback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
-from bot.feedback_emoji import emoji_name
-from bot.slack.interactions import PLATFORM, parse_interaction
+from bot.slack.feedback import parse_interaction, parse_reaction
 from bot.slack.mrkdwn import markdown_of, mentions
+from bot.slack.payloads import SLACKBOT, BotIdentity, Payload, parse_channel, time_of
 from core.messages import (
     Addressing,
     Author,
     Channel,
     Event,
-    FeedbackGiven,
-    FeedbackWithdrawn,
-    Frozen,
     Message,
     MessageDeleted,
     MessageEdited,
@@ -31,18 +26,7 @@ from core.messages import (
     Thread,
 )
 
-Payload = Mapping[str, Any]
-
 _WRITTEN_BY_PEOPLE = frozenset({None, "file_share", "thread_broadcast", "me_message", "bot_message"})
-_PRIVATE_TYPES = frozenset({"im", "mpim", "group"})
-_SLACKBOT = "USLACKBOT"
-
-
-class BotIdentity(Frozen):
-    """Who we are in a workspace: our user (U...) and our bot (B...)."""
-
-    user_id: str
-    bot_id: str | None = None
 
 
 def parse_payload(
@@ -50,14 +34,13 @@ def parse_payload(
     bot: BotIdentity,
     ratings: Mapping[str, Rating],
     known_private: Mapping[str, bool] = MappingProxyType({}),
+    *,
+    arrived_at: datetime,
 ) -> Event | None:
-    """The Event in an Events API or interaction payload, or None.
-
-    `known_private` says of channels whether they are private, for payloads that do not say it
-    themselves; without an entry such a channel counts as private.
-    """
+    """The Event in an Events API or interaction payload, or None. `known_private`: as in parse_channel.
+    `arrived_at` stands in for the time of what bears none, a submitted modal."""
     if payload.get("type") != "event_callback":
-        return parse_interaction(payload, workspace_of(payload), known_private)
+        return parse_interaction(payload, known_private, arrived_at)
     event = payload["event"]
     match event.get("type"), event.get("subtype"):
         case ("message", "message_changed"):
@@ -67,7 +50,7 @@ def parse_payload(
         case ("message" | "app_mention", _):
             return _parse_posted(payload, event, bot, known_private)
         case ("reaction_added" | "reaction_removed", _):
-            return _parse_reaction(payload, event, bot, ratings, known_private)
+            return parse_reaction(payload, event, bot, ratings, known_private)
         case _:
             return None
 
@@ -86,25 +69,6 @@ def is_echo(payload: Payload) -> bool:
     return bool(who.get("is_bot")) and message.get("user") == who.get("user_id") is not None
 
 
-def workspace_of(payload: Payload) -> str:
-    """The workspace through which we got the payload: in a shared channel that is ours, not the author's."""
-    view = payload.get("view") or {}
-    authorization: Payload = (payload.get("authorizations") or ({},))[0]
-    team = payload.get("team")
-    found = (
-        view.get("app_installed_team_id")
-        or authorization.get("team_id")
-        or payload.get("context_team_id")
-        or payload.get("team_id")
-        or (team.get("id") if isinstance(team, dict) else team)
-        or (payload.get("user") or {}).get("team_id")
-        or payload.get("enterprise_id")
-    )
-    if not found:
-        raise ValueError("the payload names no workspace")
-    return str(found)
-
-
 def heard_message(
     payload: Payload, known_private: Mapping[str, bool] = MappingProxyType({})
 ) -> tuple[Channel, str] | None:
@@ -114,12 +78,7 @@ def heard_message(
     is_new = event.get("type") in ("message", "app_mention") and not event.get("hidden")
     if not is_new or not isinstance(ts, str) or not isinstance(channel_id, str):
         return None
-    return _channel(payload, channel_id, event.get("channel_type"), known_private), ts
-
-
-def time_of(ts: str) -> datetime:
-    """Slack's timestamp as a time."""
-    return datetime.fromtimestamp(float(ts), UTC)
+    return parse_channel(payload, channel_id, event.get("channel_type"), known_private), ts
 
 
 def author_of(message: Payload, bot: BotIdentity) -> Author | None:
@@ -130,7 +89,7 @@ def author_of(message: Payload, bot: BotIdentity) -> Author | None:
     is_self = user_id == bot.user_id or (bot_id is not None and bot_id == bot.bot_id)
     profile = message.get("user_profile") or message.get("bot_profile") or {}
     name = profile.get("display_name") or profile.get("name") or message.get("username") or ""
-    is_bot = bool(bot_id) or is_self or user_id == _SLACKBOT
+    is_bot = bool(bot_id) or is_self or user_id == SLACKBOT
     return Author(id=str(user_id or bot_id), name=str(name), is_bot=is_bot, is_self=is_self)
 
 
@@ -157,18 +116,6 @@ def message_of(message: Payload, channel: Channel, author: Author, bot: BotIdent
     )
 
 
-def _channel(payload: Payload, channel_id: str, kind: str | None, known: Mapping[str, bool]) -> Channel:
-    private = kind in _PRIVATE_TYPES if kind else channel_id[:1] != "C" or known.get(channel_id, True)
-    outsiders = bool(payload.get("is_ext_shared_channel"))
-    return Channel(
-        platform=PLATFORM,
-        workspace=workspace_of(payload),
-        id=channel_id,
-        private=private,
-        outsiders=outsiders,
-    )
-
-
 def _addressing(message: Payload, kind: str | None, bot: BotIdentity) -> Addressing | None:
     if kind == "im" or message.get("channel", "").startswith("D"):
         return "direct"
@@ -190,7 +137,7 @@ def _parse_posted(
     addressing = _addressing(event, event.get("channel_type"), bot)
     if author.is_bot and addressing in (None, "thread"):
         return None
-    channel = _channel(payload, event["channel"], event.get("channel_type"), known)
+    channel = parse_channel(payload, event["channel"], event.get("channel_type"), known)
     if addressing is None:
         message = message_of(event, channel, author, bot)
         return MessageHeard(delivery_id=payload["event_id"], message=message) if message.text else None
@@ -223,7 +170,7 @@ def _parse_edit(
     previous = event.get("previous_message")
     if previous is not None and previous.get("text") == message.get("text"):
         return None
-    channel = _channel(payload, event["channel"], event.get("channel_type"), known)
+    channel = parse_channel(payload, event["channel"], event.get("channel_type"), known)
     return MessageEdited(
         delivery_id=payload["event_id"],
         message=message_of(message, channel, author, bot),
@@ -235,45 +182,7 @@ def _parse_edit(
 def _deleted(payload: Payload, event: Payload, ts: str, known: Mapping[str, bool]) -> MessageDeleted:
     return MessageDeleted(
         delivery_id=payload["event_id"],
-        channel=_channel(payload, event["channel"], event.get("channel_type"), known),
+        channel=parse_channel(payload, event["channel"], event.get("channel_type"), known),
         message_id=str(ts),
         at=time_of(event.get("event_ts") or event.get("ts") or ts),
-    )
-
-
-def _parse_reaction(
-    payload: Payload,
-    event: Payload,
-    bot: BotIdentity,
-    ratings: Mapping[str, Rating],
-    known: Mapping[str, bool],
-) -> FeedbackGiven | FeedbackWithdrawn | None:
-    item, user_id = event.get("item") or {}, event.get("user")
-    symbol = emoji_name(event["reaction"])
-    rating = ratings.get(symbol)
-    if item.get("type") != "message" or event.get("item_user") != bot.user_id or rating is None:
-        return None
-    if not user_id or user_id in (bot.user_id, _SLACKBOT):
-        return None
-    delivery_id, at = payload["event_id"], time_of(event["event_ts"])
-    channel, author = _channel(payload, item["channel"], None, known), Author(id=user_id)
-    if event["type"] == "reaction_removed":
-        return FeedbackWithdrawn(
-            delivery_id=delivery_id,
-            channel=channel,
-            author=author,
-            via="reaction",
-            symbol=symbol,
-            message_id=item["ts"],
-            at=at,
-        )
-    return FeedbackGiven(
-        delivery_id=delivery_id,
-        channel=channel,
-        author=author,
-        rating=rating,
-        via="reaction",
-        symbol=symbol,
-        message_id=item["ts"],
-        at=at,
     )

@@ -4,11 +4,11 @@ acknowledgement."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
-from bot.slack.interactions import PLATFORM
+from bot.slack.payloads import PLATFORM
 from core.errors import StorageError
 from core.listening import ChannelPositions
 from core.messages import Channel
@@ -56,8 +56,3 @@ class Hearing:
             log.warning("slack_positions_not_noted", error=type(error).__name__)
             return False
         return True
-
-
-def time_at(seconds: float) -> datetime:
-    """A moment of the wall clock."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -8,7 +8,8 @@ from typing import Any
 
 from bot.adapter import Delivery, UndecidableError
 from bot.slack.api import SlackApi
-from bot.slack.events import BotIdentity, author_of, message_of
+from bot.slack.events import author_of, message_of
+from bot.slack.payloads import BotIdentity
 from bot.slack.render import METADATA_EVENT_TYPE
 from core.messages import Message, Thread
 

@@ -21,11 +21,11 @@ from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 
 from bot.adapter import UnauthorizedError
 from bot.slack.api import quiet_logger
+from bot.slack.payloads import PLATFORM
 from bot.slack.rotation import NOT_RENEWED, TokenRotation, is_due
 
 STATE_LIFETIME_SECONDS = 600
 _TOKEN_CACHE_SECONDS = 30.0
-_PLATFORM = "slack"
 _INSTALLED_AS = "installed_as"
 
 
@@ -78,7 +78,7 @@ class Installations(AsyncInstallationStore):
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in bot.to_dict().items()
         }
-        await self._store.save(_PLATFORM, workspace, data)
+        await self._store.save(PLATFORM, workspace, data)
         self._cache.clear()
 
     async def async_find_bot(
@@ -92,7 +92,7 @@ class Installations(AsyncInstallationStore):
         if found is None and enterprise_id is not None:
             found = await self.bot_of(enterprise_id)
             if found is not None and found.is_enterprise_install and team_id is not None:
-                await self._store.save(_PLATFORM, team_id, {_INSTALLED_AS: enterprise_id})
+                await self._store.save(PLATFORM, team_id, {_INSTALLED_AS: enterprise_id})
                 self._cache.pop(team_id, None)
         return found
 
@@ -109,7 +109,7 @@ class Installations(AsyncInstallationStore):
     async def async_delete_bot(self, *, enterprise_id: str | None, team_id: str | None) -> None:
         workspace = team_id or enterprise_id
         if workspace is not None:
-            await self._store.remove(_PLATFORM, workspace)
+            await self._store.remove(PLATFORM, workspace)
             self._cache.clear()
 
     async def async_delete_installation(
@@ -128,9 +128,9 @@ class Installations(AsyncInstallationStore):
         return bot
 
     async def _read(self, workspace: str) -> Bot | None:
-        data = await self._store.find(_PLATFORM, workspace)
+        data = await self._store.find(PLATFORM, workspace)
         if data is not None and _INSTALLED_AS in data:
-            data = await self._store.find(_PLATFORM, str(data[_INSTALLED_AS]))
+            data = await self._store.find(PLATFORM, str(data[_INSTALLED_AS]))
         return None if data is None else read_bot(data)
 
     async def token(self, workspace: str) -> str:
@@ -161,8 +161,8 @@ def read_bot(data: Mapping[str, Any]) -> Bot:
 async def list_bots(store: InstallationStore) -> list[tuple[str, Bot]]:
     """Every installation with its workspace, or its organisation."""
     bots = []
-    for workspace in await store.workspaces(_PLATFORM):
-        data = await store.find(_PLATFORM, workspace)
+    for workspace in await store.workspaces(PLATFORM):
+        data = await store.find(PLATFORM, workspace)
         if data is not None and _INSTALLED_AS not in data:
             bots.append((workspace, read_bot(data)))
     return bots
@@ -182,11 +182,11 @@ class InstallationStates(AsyncOAuthStateStore):
 
     async def async_issue(self, *args: object, **kwargs: object) -> str:
         state = secrets.token_urlsafe(32)
-        await self._store.issue_state(_PLATFORM, state, STATE_LIFETIME_SECONDS)
+        await self._store.issue_state(PLATFORM, state, STATE_LIFETIME_SECONDS)
         return state
 
     async def async_consume(self, state: str) -> bool:
-        return await self._store.consume_state(_PLATFORM, state)
+        return await self._store.consume_state(PLATFORM, state)
 
 
 class InstalledAuthorize(AsyncAuthorize):

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from bot.metrics import Metrics
 from bot.slack.api import SlackApi
 from bot.slack.catching_up import CatchingUp, Coordination, TakeMissed
-from bot.slack.events import BotIdentity, heard_message, time_of
+from bot.slack.events import heard_message
 from bot.slack.hearing import Hearing
-from bot.slack.missed import CatchUpLimits, MissedMessages, Payload
+from bot.slack.missed import CatchUpLimits, MissedMessages
+from bot.slack.payloads import BotIdentity, Payload, time_of
 
 
 class Listening:

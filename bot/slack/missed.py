@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 
 from bot.adapter import ForbiddenError, RateLimitedError, UnavailableError
 from bot.slack.api import SlackApi
-from bot.slack.events import time_of
-from bot.slack.interactions import PLATFORM
+from bot.slack.payloads import PLATFORM, Payload, time_of
 from core.messages import Channel
 
 _KINDS = "public_channel,private_channel,mpim,im"
-
-Payload = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
 
@@ -27,13 +23,13 @@ log = structlog.get_logger(__name__)
 class CatchUpLimits:
     """How much is read back, and how patiently.
 
-    Questions older than `oldest_answered_seconds` are counted and not answered; gaps are looked into for
+    Questions older than `oldest_seconds` are counted and not answered; gaps are looked into for
     `look_back_seconds` at most, and `overlap_seconds` before they began. Slack may bring a page of less than
     `page` messages; a channel is read for `pages` of them and given up after `attempts` failed calls. An
     event that arrives `late_seconds` after it happened shows that we could not be reached.
     """
 
-    oldest_answered_seconds: float = 3600.0
+    oldest_seconds: float = 3600.0
     look_back_seconds: float = 24 * 3600.0
     overlap_seconds: float = 30.0
     page: int = 200

@@ -11,8 +11,8 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 from pydantic import ValidationError
@@ -30,17 +30,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.adapter import AdapterError, Sink, UnauthorizedError, UnavailableError
+from bot.gaps import Fate
 from bot.slack.api import SlackApi, quiet_logger
 from bot.slack.errors import translate_error
-from bot.slack.events import BotIdentity, is_echo, parse_payload, workspace_of
-from bot.slack.interactions import FEEDBACK_ACTION, build_comment_view
+from bot.slack.events import is_echo, parse_payload
+from bot.slack.feedback import FEEDBACK_ACTION, build_comment_view
+from bot.slack.payloads import BotIdentity, workspace_of
 from bot.slack.socket import SocketTimes
 from bot.slack.sockets import SlackSockets
 from core.errors import SettingsError, StorageError
 from core.messages import Event, FeedbackGiven, MessageHeard, MessagePosted, Rating
 
 if TYPE_CHECKING:
-    from bot.slack.catching_up import Fate
     from bot.slack.listening import Listening
 
 _MAX_BODY_BYTES = 1_000_000
@@ -187,13 +188,15 @@ class SlackReceiver:
     def _parse(self, body: Mapping[str, Any], bot: BotIdentity) -> Event | None:
         """What cannot be understood is passed over."""
         try:
-            return parse_payload(body, bot, self._ratings, self._known_private)
+            return parse_payload(body, bot, self._ratings, self._known_private, arrived_at=datetime.now(UTC))
         except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
             kind = (body.get("event") or body).get("type")
             log.warning("slack_payload_not_understood", kind=kind, error=type(error).__name__)
             return None
 
-    async def take_missed(self, body: Mapping[str, Any], bot: BotIdentity, oldest: datetime) -> Fate:
+    async def take_missed(
+        self, body: Mapping[str, Any], bot: BotIdentity, oldest: datetime
+    ) -> Fate | Literal["in_thread"]:
         """A message that was read back, as the event that did not come. Nothing before `oldest` is put."""
         event = self._parse(body, bot)
         if self._sink is not None and isinstance(event, MessageHeard):

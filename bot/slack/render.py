@@ -13,7 +13,7 @@ from uuid import UUID
 
 from bot.adapter import Delivery, Rendered
 from bot.outgoing import allowed_links, is_web_link, strip_hidden
-from bot.slack.interactions import build_feedback_block
+from bot.slack.feedback import build_feedback_block
 from bot.slack.mrkdwn import escape
 from bot.splitting import cap_markdown, split_markdown
 from core.answers import Answer, Citation

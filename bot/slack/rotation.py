@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 import aiohttp
 import structlog
@@ -19,6 +17,7 @@ from slack_sdk.oauth.installation_store import Bot
 from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 
 from bot.adapter import UnauthorizedError, UnavailableError
+from core.leases import Exclusive
 
 RENEW_BEFORE_SECONDS = 2 * 3600.0
 _WAIT_SECONDS = 10.0
@@ -31,12 +30,6 @@ ReadBot = Callable[[], Awaitable[Bot | None]]
 SaveBot = Callable[[Bot], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
-
-
-class Exclusive(Protocol):
-    """Lets one process at a time do something."""
-
-    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]: ...
 
 
 class TokenRotation:

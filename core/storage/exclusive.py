@@ -12,7 +12,7 @@ from core.storage.database import Database
 TRY_LOCK = text("select pg_try_advisory_lock(hashtextextended(:name, 7411))")
 
 
-class Exclusive:
+class PostgresExclusive:
     """Advisory locks of Postgres: held by a connection, so that a process that dies lets go."""
 
     def __init__(self, database: Database) -> None:

@@ -69,10 +69,7 @@ OTHERWISE = (
     ("previews, repetitions, other bots, our own messages", "tests/platforms/slack/test_slack_silence.py"),
     ("tokens that expire, renewed by several processes", "tests/platforms/slack/test_slack_rotation.py"),
     ("permissions and tokens that are taken away", "tests/platforms/discord/test_discord_refusals.py"),
-    (
-        "the mistakes of operators that `threadlore doctor` finds",
-        "tests/integration/test_operator_mistakes.py",
-    ),
+    ("the mistakes of operators that `threadlore doctor` finds", "tests/integration/mistakes"),
 )
 """Faults that `make chaos` does not repeat, and the tests that `make test` runs for them."""
 

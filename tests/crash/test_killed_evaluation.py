@@ -10,7 +10,7 @@ import pytest
 from core.evaluation.collection import Workbench, drop_left_behind, open_collection_of
 from core.knowledge.documents import Document
 from core.storage.database import Database
-from core.storage.exclusive import Exclusive
+from core.storage.exclusive import PostgresExclusive
 from core.storage.knowledge import PostgresKnowledgeStore
 from core.testing.embedder import FakeEmbedder
 
@@ -19,7 +19,7 @@ import asyncio, sys
 from core.evaluation.collection import Workbench, open_collection_of
 from core.knowledge.documents import Document
 from core.storage.database import Database
-from core.storage.exclusive import Exclusive
+from core.storage.exclusive import PostgresExclusive
 from core.storage.knowledge import PostgresKnowledgeStore
 from core.testing.embedder import FakeEmbedder
 
@@ -27,7 +27,7 @@ async def evaluate():
     database = Database(sys.argv[1])
     store = PostgresKnowledgeStore(database)
     documents = [Document(uri="a", title="A", text="Some text.", content_hash="a")]
-    bench = Workbench(store, FakeEmbedder(), exclusively=Exclusive(database).exclusively)
+    bench = Workbench(store, FakeEmbedder(), exclusively=PostgresExclusive(database).exclusively)
     async with open_collection_of("killed", documents, bench) as run:
         print(run.name, flush=True)
         await asyncio.sleep(600)
@@ -49,7 +49,7 @@ def store(database: Database) -> PostgresKnowledgeStore:
 async def test_what_a_killed_run_left_is_dropped_and_a_run_under_way_is_not(
     database: Database, database_url: str, store: PostgresKnowledgeStore
 ) -> None:
-    exclusively = Exclusive(database).exclusively
+    exclusively = PostgresExclusive(database).exclusively
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", EVALUATION, database_url, stdout=asyncio.subprocess.PIPE
     )

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from bot.adapter import ForbiddenError, RateLimitedError, UnauthorizedError
+from bot.discord.ban_guard import BanLimits
 from bot.discord.listening import DiscordLimits
-from bot.discord.refusals import RefusalLimits
 from bot.testing.discord.faults import Fault
 from bot.testing.discord_server import DiscordServer
 from core.messages import MessagePosted
@@ -64,7 +64,7 @@ async def test_a_channel_that_refuses_three_times_is_left_alone_and_the_others_a
 
 async def test_a_channel_that_was_left_alone_is_tried_again_after_a_while() -> None:
     async with DiscordServer() as server:
-        ground = Ground(server, DiscordLimits(refusals=RefusalLimits(channel_pause_seconds=0.3)))
+        ground = Ground(server, DiscordLimits(bans=BanLimits(channel_pause_seconds=0.3)))
         await ground.adapter.start(ground.log.take)
         question = await ground.asked()
         server.rest.forbidden_channels.add(server.general)
@@ -94,7 +94,7 @@ async def test_a_refused_token_stops_everything_and_says_why(ground: Ground) -> 
 
 
 async def test_all_processes_together_stay_far_below_the_ban() -> None:
-    limits = DiscordLimits(refusals=RefusalLimits(at_most=30, per_channel=1000))
+    limits = DiscordLimits(bans=BanLimits(at_most=30, per_channel=1000))
     async with DiscordServer() as server:
         shared = make_coordination()
         ground = Ground(server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from bot.adapter import Delivery, Rendered, ReplyTarget
-from bot.slack.events import time_of
+from bot.slack.payloads import time_of
 from bot.testing.slack import SlackServer
 from core.answers import Answer, Citation
 from core.messages import Author, Channel, Message, Thread

@@ -164,7 +164,7 @@ async def test_nobody_answers_what_is_old_but_the_operator_hears_of_it(
         await slack.mention("U1", "C1", "yesterday's news")
         await asyncio.sleep(1.2)
         await slack.mention("U1", "C1", "fresh")
-    async with world.listening(replace(QUICK, oldest_answered_seconds=1.0)):
+    async with world.listening(replace(QUICK, oldest_seconds=1.0)):
         await world.caught_up()
     assert world.inbox.asked() == ["fresh"]
     assert (world.missed("found"), world.missed("too_old")) == (1, 1)

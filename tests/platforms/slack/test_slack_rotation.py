@@ -16,7 +16,7 @@ from bot.slack.installations import Installations
 from bot.slack.rotation import TokenRotation
 from bot.testing.slack import Fault, SlackServer
 from core.storage.database import Database
-from core.storage.exclusive import Exclusive
+from core.storage.exclusive import PostgresExclusive
 from core.storage.installations import PostgresInstallationStore
 
 HOUR = 3600
@@ -55,7 +55,7 @@ async def make_process(slack: SlackServer, database: Database) -> MakeProcess:
         def make_rotator() -> AsyncTokenRotator:
             return AsyncTokenRotator(client_id="1", client_secret="2", client=api.client())
 
-        return Installations(store, TokenRotation(make_rotator, Exclusive(database)))
+        return Installations(store, TokenRotation(make_rotator, PostgresExclusive(database)))
 
     return make
 

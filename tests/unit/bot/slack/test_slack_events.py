@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from bot.feedback_emoji import DEFAULT_EMOJI_RATINGS
-from bot.slack.events import BotIdentity, is_echo, parse_payload
+from bot.slack.events import is_echo, parse_payload
 from bot.slack.mrkdwn import markdown_of
+from bot.slack.payloads import BotIdentity
 from core.messages import Event, FeedbackGiven, MessageDeleted, MessageEdited, MessageHeard, MessagePosted
 
 BOT = BotIdentity(user_id="U0BOT", bot_id="B0BOT")
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
 
 
 def envelope(event: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def message(**fields: Any) -> dict[str, Any]:
 
 
 def parse(event: dict[str, Any], known: dict[str, bool] | None = None, **fields: Any) -> Event | None:
-    return parse_payload(envelope(event, **fields), BOT, DEFAULT_EMOJI_RATINGS, known or {})
+    return parse_payload(envelope(event, **fields), BOT, DEFAULT_EMOJI_RATINGS, known or {}, arrived_at=NOW)
 
 
 def posted(event: dict[str, Any], **fields: Any) -> MessagePosted:
@@ -258,7 +260,7 @@ def test_a_reaction_in_a_private_place_is_private() -> None:
     ],
 )
 def test_interactions_of_others_are_nothing(payload: dict[str, Any]) -> None:
-    assert parse_payload(payload, BOT, DEFAULT_EMOJI_RATINGS) is None
+    assert parse_payload(payload, BOT, DEFAULT_EMOJI_RATINGS, arrived_at=NOW) is None
 
 
 @pytest.mark.parametrize(

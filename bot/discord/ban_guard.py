@@ -1,4 +1,6 @@
-"""What Discord refuses, counted, so that we stop asking long before it bans the address.
+"""Keeps Discord from banning our address: every call that it refuses is counted, whoever made it.
+
+What a reply does where it is refused is decided for all platforms in bot/refusals.py; this stands behind it.
 
 Discord bans an address after 10,000 responses of 401, 403 and 429 within 10 minutes. Three stops come before:
 a channel that refuses three times is left alone for a while; a refused token stops everything for good; and
@@ -31,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class RefusalLimits:
+class BanLimits:
     """`at_most` refusals within `within_seconds`, over all processes."""
 
     at_most: int = 500
@@ -41,21 +43,21 @@ class RefusalLimits:
 
 
 @dataclass
-class RefusingChannel:
+class _RefusingChannel:
     """How often a channel has refused in a row, and until when it is left alone."""
 
     refusals: int = 0
     paused_until: float = 0.0
 
 
-class Refusals:
+class BanGuard:
     """Watches every call of this process. `on_unauthorized` is told when the bot's own token is refused."""
 
-    def __init__(self, allowances: Allowances, metrics: Metrics, limits: RefusalLimits) -> None:
+    def __init__(self, allowances: Allowances, metrics: Metrics, limits: BanLimits) -> None:
         self._allowances = allowances
         self._metrics = metrics
         self._limits = limits
-        self._channels: dict[str, RefusingChannel] = {}
+        self._channels: dict[str, _RefusingChannel] = {}
         self._left: set[str] = set()
         self._paused_until = 0.0
         self._counting: set[asyncio.Task[None]] = set()
@@ -122,7 +124,7 @@ class Refusals:
             self.on_unauthorized()
 
     def _refuse(self, channel_id: str) -> None:
-        known = self._channels.setdefault(channel_id, RefusingChannel())
+        known = self._channels.setdefault(channel_id, _RefusingChannel())
         known.refusals += 1
         if known.refusals >= self._limits.per_channel:
             known.paused_until = time.monotonic() + self._limits.channel_pause_seconds

@@ -1,16 +1,17 @@
-"""Feedback by button and modal: what we send for it, and what comes back. Pure."""
+"""Feedback by reaction, button and modal: what we send for it, and what comes back. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from core.messages import Author, Channel, FeedbackGiven, Rating
+from bot.feedback_emoji import emoji_name
+from bot.slack.payloads import PLATFORM, SLACKBOT, BotIdentity, Payload, parse_channel, time_of, workspace_of
+from core.messages import Author, Channel, FeedbackGiven, FeedbackWithdrawn, Rating
 
-PLATFORM = "slack"
 FEEDBACK_ACTION = "threadlore_feedback"
 COMMENT_VIEW = "threadlore_comment"
 _COMMENT_BLOCK = "comment"
@@ -74,43 +75,68 @@ def build_comment_view(feedback: FeedbackGiven) -> dict[str, object]:
     }
 
 
+def parse_reaction(
+    payload: Payload,
+    event: Payload,
+    bot: BotIdentity,
+    ratings: Mapping[str, Rating],
+    known_private: Mapping[str, bool],
+) -> FeedbackGiven | FeedbackWithdrawn | None:
+    """An emoji that counts, on a message of ours, by somebody else; None for any other."""
+    item, user_id = event.get("item") or {}, event.get("user")
+    symbol = emoji_name(event["reaction"])
+    rating = ratings.get(symbol)
+    if item.get("type") != "message" or event.get("item_user") != bot.user_id or rating is None:
+        return None
+    if not user_id or user_id in (bot.user_id, SLACKBOT):
+        return None
+    shared: dict[str, Any] = {
+        "delivery_id": payload["event_id"],
+        "channel": parse_channel(payload, item["channel"], None, known_private),
+        "author": Author(id=user_id),
+        "via": "reaction",
+        "symbol": symbol,
+        "message_id": item["ts"],
+        "at": time_of(event["event_ts"]),
+    }
+    if event["type"] == "reaction_removed":
+        return FeedbackWithdrawn(**shared)
+    return FeedbackGiven(rating=rating, **shared)
+
+
 def parse_interaction(
-    payload: Mapping[str, Any], workspace: str, known_private: Mapping[str, bool]
+    payload: Payload, known_private: Mapping[str, bool], arrived_at: datetime
 ) -> FeedbackGiven | None:
     """The feedback in a button click or a submitted modal; None for any other interaction."""
     if payload.get("type") == "block_actions":
-        return _parse_click(payload, workspace, known_private)
+        return _parse_click(payload, known_private)
     if payload.get("type") == "view_submission" and payload["view"].get("callback_id") == COMMENT_VIEW:
-        return _parse_comment(payload, workspace)
+        return _parse_comment(payload, arrived_at)
     return None
 
 
-def _parse_click(
-    payload: Mapping[str, Any], workspace: str, known_private: Mapping[str, bool]
-) -> FeedbackGiven | None:
+def _parse_click(payload: Payload, known_private: Mapping[str, bool]) -> FeedbackGiven | None:
     clicked = next((a for a in payload["actions"] if a.get("action_id") == FEEDBACK_ACTION), None)
     if clicked is None:
         return None
     turn, _, rating = clicked["value"].rpartition(":")
-    container = payload["container"]
-    channel_id = container["channel_id"]
-    private = channel_id[:1] != "C" or known_private.get(channel_id, True)
-    user_id = payload["user"]["id"]
+    container, user_id = payload["container"], payload["user"]["id"]
+    channel = parse_channel(payload, container["channel_id"], None, known_private)
     return FeedbackGiven(
-        delivery_id=f"click/{workspace}/{user_id}/{container['message_ts']}/{clicked['action_ts']}",
-        channel=Channel(platform=PLATFORM, workspace=workspace, id=channel_id, private=private),
+        delivery_id=f"click/{channel.workspace}/{user_id}/{container['message_ts']}/{clicked['action_ts']}",
+        channel=channel,
         author=_author(payload["user"]),
         rating=_RATINGS[rating],
         via="button",
         symbol="button",
         message_id=container["message_ts"],
         turn_id=UUID(turn),
-        at=datetime.fromtimestamp(float(clicked["action_ts"]), UTC),
+        at=time_of(clicked["action_ts"]),
     )
 
 
-def _parse_comment(payload: Mapping[str, Any], workspace: str) -> FeedbackGiven | None:
-    view = payload["view"]
+def _parse_comment(payload: Payload, arrived_at: datetime) -> FeedbackGiven | None:
+    view, workspace = payload["view"], workspace_of(payload)
     about = json.loads(view["private_metadata"])
     comment = (view["state"]["values"][_COMMENT_BLOCK][_COMMENT_INPUT].get("value") or "").strip()
     if not comment:
@@ -127,9 +153,9 @@ def _parse_comment(payload: Mapping[str, Any], workspace: str) -> FeedbackGiven 
         comment=comment[:_COMMENT_MAX_CHARACTERS],
         message_id=about["message"],
         turn_id=UUID(about["turn"]),
-        at=datetime.now(UTC),
+        at=arrived_at,
     )
 
 
-def _author(user: Mapping[str, Any]) -> Author:
+def _author(user: Payload) -> Author:
     return Author(id=user["id"], name=str(user.get("name") or user.get("username") or ""))
