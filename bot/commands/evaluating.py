@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from bot.commands.evaluation_runs import fail_if_worse, find_baseline, keep_run, open_workbench
+from bot.commands.evaluation_runs import open_workbench
+from bot.commands.gated_runs import Measured, run_gated
 from bot.commands.progress import open_progress
-from bot.commands.running import run_command, write_json, write_line
+from bot.commands.running import FAILED, write_line
 
 if TYPE_CHECKING:
     from core.evaluation.answer_runs import AnswersResult
-    from core.evaluation.comparing import Comparison
-    from core.evaluation.records import RunRecord
+    from core.evaluation.datasets import Dataset
     from core.evaluation.runs import RetrievalResult
     from core.settings import CoreSettings
 
@@ -27,15 +27,10 @@ def eval_retrieval(
     fail_below: str | None,
     as_json: bool,
 ) -> None:
-    async def work(settings: CoreSettings) -> tuple[RetrievalResult, RunRecord, Comparison | None]:
+    async def measure(settings: CoreSettings, data: Dataset) -> Measured[RetrievalResult]:
         from bot.bootstrap import build_models, open_library
-        from core.evaluation.comparing import compare_runs
-        from core.evaluation.datasets import read_dataset
         from core.evaluation.runs import run_retrieval
 
-        data = read_dataset(dataset)
-        data_hash = data.fingerprint()
-        before = find_baseline(settings, fail_below, data_hash)
         async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
                 result = await run_retrieval(
@@ -47,25 +42,26 @@ def eval_retrieval(
                     rewriter=build_models(settings)[0] if query == "history" else None,
                     reranker=library.knowledge.reranker,
                 )
-        record = keep_run(
-            settings,
-            "retrieval",
-            {label: result.values[figure] for figure, label in _labels(k).items()},
-            dataset=data.name,
-            dataset_hash=data_hash,
-            embedder=library.embedder.name,
-            asked={"query": query, "k": k},
-            split=split,
-            name=name,
-        )
-        return result, record, compare_runs(before, record) if before else None
+        values = {label: result.values[figure] for figure, label in _labels(k).items()}
+        return Measured(result, values, library.embedder.name)
 
-    result, record, comparison = run_command(work)
-    if as_json:
-        write_json({**result.model_dump(mode="json"), "run": record.id})
-    else:
-        _describe_retrieval(result)
-    fail_if_worse(comparison)
+    asked: dict[str, str | int | None] = {"query": query, "k": k}
+    run = run_gated(
+        "retrieval",
+        lambda: _read(dataset),
+        measure,
+        asked=asked,
+        split=split,
+        name=name,
+        fail_below=fail_below,
+    )
+    run.show(_describe_retrieval, as_json=as_json)
+
+
+def _read(folder: Path) -> Dataset:
+    from core.evaluation.datasets import read_dataset
+
+    return read_dataset(folder)
 
 
 def _labels(k: int) -> dict[str, str]:
@@ -99,16 +95,11 @@ def eval_answers(
     fail_below: str | None,
     as_json: bool,
 ) -> None:
-    async def work(settings: CoreSettings) -> tuple[AnswersResult, RunRecord, Comparison | None]:
+    async def measure(settings: CoreSettings, data: Dataset) -> Measured[AnswersResult]:
         from bot.bootstrap import build_models, open_library
         from bot.commands.question_set import build_ask
         from core.evaluation.answer_runs import run_answers
-        from core.evaluation.comparing import compare_runs
-        from core.evaluation.datasets import read_dataset
 
-        data = read_dataset(dataset)
-        data_hash = data.fingerprint()
-        before = find_baseline(settings, fail_below, data_hash)
         async with open_library(settings, measured=True) as library:
             with open_progress("Evaluating") as show:
                 result = await run_answers(
@@ -119,30 +110,18 @@ def eval_answers(
                     sample=sample,
                     concurrency=concurrency,
                 )
-        record = keep_run(
-            settings,
-            "answers",
-            result.values,
-            dataset=data.name,
-            dataset_hash=data_hash,
-            embedder=library.embedder.name,
-            asked={"sample": sample},
-            split=split,
-            name=name,
-        )
-        return result, record, compare_runs(before, record) if before else None
+        return Measured(result, result.values, library.embedder.name)
 
-    result, record, comparison = run_command(work)
-    if result.questions and result.failed == result.questions:
-        raise SystemExit(1)
-    if as_json:
-        write_json({**result.model_dump(mode="json"), "run": record.id})
-    else:
-        _describe(result)
-    fail_if_worse(comparison)
+    asked = {"sample": sample}
+    run = run_gated(
+        "answers", lambda: _read(dataset), measure, asked=asked, split=split, name=name, fail_below=fail_below
+    )
+    if run.result.questions and run.result.failed == run.result.questions:
+        raise SystemExit(FAILED)
+    run.show(_describe_answers, as_json=as_json)
 
 
-def _describe(result: AnswersResult) -> None:
+def _describe_answers(result: AnswersResult) -> None:
     write_line(
         f"{result.dataset}: {result.questions} questions, {result.answered} answered, {result.failed} failed"
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.commands.evaluation_runs import describe_difference, fail_if_worse, find_baseline, keep_run
+from bot.commands.evaluation_runs import describe_difference
+from bot.commands.gated_runs import Measured, run_gated
 from bot.commands.progress import open_progress
-from bot.commands.running import FAILED, run_command, tell, write_json, write_line
+from bot.commands.running import FAILED, tell, write_line
 
 if TYPE_CHECKING:
-    from core.evaluation.comparing import Comparison
-    from core.evaluation.records import RunRecord
+    from core.evaluation.datasets import Dataset
     from core.evaluation.rewriting_runs import Estimate, F1Figures, RewritingFigures, RewritingResult
     from core.settings import CoreSettings
 
@@ -25,15 +25,15 @@ def eval_rewriting(
     fail_below: str | None,
     as_json: bool,
 ) -> None:
-    async def work(settings: CoreSettings) -> tuple[RewritingResult, RunRecord, Comparison | None]:
-        from bot.bootstrap import build_models
-        from core.evaluation.comparing import compare_runs
+    def read() -> Dataset:
         from core.evaluation.datasets import read_queries
+
+        return read_queries(dataset)
+
+    async def measure(settings: CoreSettings, data: Dataset) -> Measured[RewritingResult]:
+        from bot.bootstrap import build_models
         from core.evaluation.rewriting_runs import run_rewriting
 
-        data = read_queries(dataset)
-        data_hash = data.fingerprint()
-        before = find_baseline(settings, fail_below, data_hash)
         with open_progress("Evaluating") as show:
             result = await run_rewriting(
                 data,
@@ -42,28 +42,13 @@ def eval_rewriting(
                 concurrency=concurrency,
                 on_progress=lambda now: show(now.done, now.total, "Rewriting"),
             )
-        record = keep_run(
-            settings,
-            "rewriting",
-            result.values,
-            dataset=data.name,
-            dataset_hash=data_hash,
-            embedder=None,
-            asked={},
-            split=split,
-            name=name,
-        )
-        return result, record, compare_runs(before, record) if before else None
+        return Measured(result, result.values, embedder=None)
 
-    result, record, comparison = run_command(work)
-    if result.asked and result.failed == result.asked:
-        tell(f"threadlore: {result.rewriter} failed on every turn. `threadlore doctor models` says why.")
+    run = run_gated("rewriting", read, measure, asked={}, split=split, name=name, fail_below=fail_below)
+    if run.result.asked and run.result.failed == run.result.asked:
+        tell(f"threadlore: {run.result.rewriter} failed on every turn. `threadlore doctor models` says why.")
         raise SystemExit(FAILED)
-    if as_json:
-        write_json({**result.model_dump(mode="json"), "run": record.id})
-    else:
-        _describe(result)
-    fail_if_worse(comparison)
+    run.show(_describe, as_json=as_json)
 
 
 def _describe(result: RewritingResult) -> None:

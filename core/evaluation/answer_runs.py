@@ -29,8 +29,8 @@ from core.evaluation.collection import (
     open_run_collection,
 )
 from core.evaluation.datasets import Dataset, Query
+from core.evaluation.follow_ups import memory_of
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
-from core.evaluation.runs import memory_of
 from core.messages import Audience, Frozen
 
 

@@ -16,9 +16,9 @@ from core.errors import DatasetError, ModelError
 from core.evaluation.collection import OnProgress, Progress, ignore_progress
 from core.evaluation.comparing import MetricComparison, compare_metric
 from core.evaluation.datasets import Dataset, Query
+from core.evaluation.follow_ups import memory_of, rewrite_with_history
 from core.evaluation.metrics import Interval, bootstrap_interval, mean
 from core.evaluation.rewriting_metrics import TurnFigures, measure_turn
-from core.evaluation.runs import memory_of, rewrite_with_history
 from core.knowledge.thread_words import words_of_thread
 from core.messages import Frozen
 from core.ports import ChatModel, ModelDelta, ModelRequest

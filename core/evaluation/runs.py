@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Literal
-from uuid import UUID
 
 from pydantic import Field
 
-from core.answers import Memory
-from core.errors import DatasetError, ModelError
+from core.errors import DatasetError
 from core.evaluation.collection import (
     Progress,
     RunCollection,
@@ -22,6 +20,7 @@ from core.evaluation.collection import (
     open_run_collection,
 )
 from core.evaluation.datasets import Dataset, Query
+from core.evaluation.follow_ups import memory_of, rewrite_with_history
 from core.evaluation.metrics import (
     Interval,
     Judgements,
@@ -35,7 +34,6 @@ from core.evaluation.metrics import (
 )
 from core.knowledge.reranking import PASSAGES_READ, Reranker, rerank
 from core.knowledge.thread_words import words_of_thread
-from core.memory import fit
 from core.messages import Frozen
 from core.ports import ChatModel
 
@@ -44,9 +42,6 @@ QueryForm = Literal["text", "rewrite", "history"]
 rewritten by us with the turns before it in memory, and the words of those turns beside it."""
 
 NDCG_DEPTH = 10
-MEMORY_TOKENS = 2000
-"""What a thread remembers word for word, unless the settings say otherwise."""
-NO_TURN = UUID(int=0)
 RERANK_SECONDS = 60.0
 MOST_PASSAGES = 2000
 """Where looking for further distinct documents ends."""
@@ -200,35 +195,6 @@ async def _query_forms(
     return [
         (text, words_of_thread(text, memory_of(each))) for each, text in zip(queries, written, strict=True)
     ]
-
-
-def memory_of(query: Query, memory_tokens: int = MEMORY_TOKENS) -> Memory:
-    """The turns before a query, as a thread without a summary remembers them: the newest that fit."""
-    turns: list[tuple[str, str]] = []
-    for said in query.history:
-        if said.role == "user" or not turns:
-            turns.append((said.text, "") if said.role == "user" else ("", said.text))
-        else:
-            question, answer = turns[-1]
-            turns[-1] = (question, f"{answer}\n{said.text}".strip())
-    kept = fit([(NO_TURN, question, answer) for question, answer in turns], memory_tokens)
-    return Memory(turns=tuple(turns[len(turns) - kept :]))
-
-
-async def rewrite_with_history(query: Query, rewriter: ChatModel) -> str:
-    """The query as the assistant would search for it in its thread; unchanged if the model fails."""
-    from core.graph.calling import build_request
-    from core.graph.rewrite import one_line
-
-    memory = memory_of(query)
-    if memory.is_empty:
-        return query.text
-    request, _ = build_request("rewrite", question=query.text, memory=memory)
-    try:
-        written = "".join([delta.text async for delta in rewriter.stream(request)])
-    except ModelError:
-        return query.text
-    return one_line(written) or query.text
 
 
 def _percentile_ms(seconds: Sequence[float], share: float) -> float:

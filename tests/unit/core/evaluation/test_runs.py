@@ -13,7 +13,8 @@ from core.answers import Passage
 from core.errors import DatasetError, ModelPermanentError
 from core.evaluation.collection import Progress, Workbench
 from core.evaluation.datasets import Dataset, read_dataset
-from core.evaluation.runs import QueryForm, memory_of, run_retrieval
+from core.evaluation.follow_ups import memory_of
+from core.evaluation.runs import QueryForm, run_retrieval
 from core.messages import Audience
 from core.ports import ModelDelta, ModelRequest
 from core.testing.embedder import FakeEmbedder
