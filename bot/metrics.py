@@ -13,8 +13,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
-        self._register_models(registry)
+        self._count_road(self.registry)
+        self._count_delivery(self.registry)
+        self._count_platforms(self.registry)
+        self._count_models(self.registry)
+        self._watch_workers(self.registry)
+
+    def _count_road(self, registry: CollectorRegistry) -> None:
+        """What comes in, how it ends, and how long that takes."""
         self.events = Counter(
             "threadlore_events_total", "Events taken in, by kind", ("platform", "kind"), registry=registry
         )
@@ -37,18 +43,15 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self.tokens = Counter(
-            "threadlore_tokens_total", "Model tokens", ("model", "direction"), registry=registry
-        )
-        self.cost = Counter(
-            "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), registry=registry
-        )
         self.feedback = Counter(
             "threadlore_feedback_total",
             "Ratings given and withdrawn",
             ("platform", "rating"),
             registry=registry,
         )
+
+    def _count_delivery(self, registry: CollectorRegistry) -> None:
+        """What goes wrong on the way out."""
         self.delivery_errors = Counter(
             "threadlore_delivery_errors_total",
             "Calls to a platform that failed",
@@ -61,14 +64,6 @@ class Metrics:
             ("platform",),
             registry=registry,
         )
-        self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), registry=registry)
-        self.oldest_seconds = Gauge(
-            "threadlore_inbox_oldest_seconds",
-            "Age of the oldest item that could be claimed",
-            registry=registry,
-        )
-        self._count_platforms(registry)
-        self._watch_workers(registry)
 
     def _count_platforms(self, registry: CollectorRegistry) -> None:
         """What is between a platform and us: silence, and refusals."""
@@ -100,8 +95,14 @@ class Metrics:
             registry=registry,
         )
 
-    def _register_models(self, registry: CollectorRegistry) -> None:
+    def _count_models(self, registry: CollectorRegistry) -> None:
         """How the models do, what they cost, and who is turned down."""
+        self.tokens = Counter(
+            "threadlore_tokens_total", "Model tokens", ("model", "direction"), registry=registry
+        )
+        self.cost = Counter(
+            "threadlore_cost_usd_total", "Model cost where the price is known", ("model",), registry=registry
+        )
         self.spent = Counter(
             "threadlore_budget_spent_usd_total",
             "What model calls were charged to the budget, calls that broke off included",
@@ -139,22 +140,14 @@ class Metrics:
             registry=registry,
         )
 
-    def note_spent(self, model: str, usd: float) -> None:
-        """A call was charged to the budget."""
-        self.spent.labels(model).inc(usd)
-
-    def note_unaffordable(self, scope: str) -> None:
-        """A call was not made: the budget of the workspace, the channel or the person is spent."""
-        self.unaffordable.labels(scope).inc()
-
-    def note_model(self, model: str, left_alone: bool) -> None:
-        """A model is left alone because it keeps failing, or is back."""
-        self.left_alone.labels(model).set(left_alone)
-        if left_alone:
-            self.outages.labels(model).inc()
-
     def _watch_workers(self, registry: CollectorRegistry) -> None:
         """What should stay at nought, or low."""
+        self.waiting = Gauge("threadlore_inbox_items", "Inbox items, by state", ("state",), registry=registry)
+        self.oldest_seconds = Gauge(
+            "threadlore_inbox_oldest_seconds",
+            "Age of the oldest item that could be claimed",
+            registry=registry,
+        )
         self.event_loop_lag = Histogram(
             "threadlore_event_loop_lag_seconds",
             "How late the process came to a task whose turn it was",
@@ -188,3 +181,19 @@ class Metrics:
             "Age of the oldest transaction that keeps the database from clearing away what is done with",
             registry=registry,
         )
+
+    # --- told by others ---------------------------------------------------------------------------
+
+    def note_spent(self, model: str, usd: float) -> None:
+        """A call was charged to the budget."""
+        self.spent.labels(model).inc(usd)
+
+    def note_unaffordable(self, scope: str) -> None:
+        """A call was not made: the budget of the workspace, the channel or the person is spent."""
+        self.unaffordable.labels(scope).inc()
+
+    def note_model(self, model: str, left_alone: bool) -> None:
+        """A model is left alone because it keeps failing, or is back."""
+        self.left_alone.labels(model).set(left_alone)
+        if left_alone:
+            self.outages.labels(model).inc()

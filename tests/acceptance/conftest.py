@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from bot.testing.discord_server import DiscordServer
+from bot.testing.slack import SlackServer
 from core.storage.database import Database
 from core.testing.langfuse_server import LangfuseServer
 from core.testing.model_server import ModelServer, reply_with_first_passage
@@ -62,4 +64,16 @@ def model(model_server: ModelServer) -> ModelServer:
 @pytest.fixture(scope="module")
 async def langfuse() -> AsyncIterator[LangfuseServer]:
     async with LangfuseServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def slack() -> AsyncIterator[SlackServer]:
+    async with SlackServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def discord() -> AsyncIterator[DiscordServer]:
+    async with DiscordServer() as server:
         yield server

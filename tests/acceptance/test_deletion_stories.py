@@ -29,18 +29,6 @@ CHANNEL = "C1"
 TABLES = "select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public'"
 
 
-@pytest.fixture(scope="module")
-async def slack() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-async def discord() -> AsyncIterator[DiscordServer]:
-    async with DiscordServer() as server:
-        yield server
-
-
 @pytest.fixture(scope="module", autouse=True)
 async def serving(
     installation: Installation,

@@ -26,18 +26,6 @@ from tests.acceptance.installation import (
 CHANNEL = "C1"
 
 
-@pytest.fixture(scope="module")
-async def slack() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-async def discord() -> AsyncIterator[DiscordServer]:
-    async with DiscordServer() as server:
-        yield server
-
-
 @pytest.fixture(scope="module", autouse=True)
 async def serving(
     installation: Installation,

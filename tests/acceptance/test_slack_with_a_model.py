@@ -14,12 +14,6 @@ from tests.acceptance.installation import Installation, Serving, settings_for_mo
 CHANNEL = "C1"
 
 
-@pytest.fixture(scope="module")
-async def slack() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as server:
-        yield server
-
-
 @pytest.fixture(scope="module", autouse=True)
 async def serving(
     installation: Installation, slack: SlackServer, model_server: ModelServer

@@ -27,18 +27,6 @@ INSIDES = ("Error", "error", "Traceback", "made to fail", "openai", "loopback", 
 
 
 @pytest.fixture(scope="module")
-async def slack() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-async def discord() -> AsyncIterator[DiscordServer]:
-    async with DiscordServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 async def serving(
     installation: Installation, slack: SlackServer, discord: DiscordServer, model_server: ModelServer
 ) -> AsyncIterator[Serving]:

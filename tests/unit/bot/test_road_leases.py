@@ -40,12 +40,16 @@ class AwayInbox(InMemoryInbox):
             raise StorageUnavailableError("the database is away")
 
 
-async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_workers() -> None:
-    ground = Ground(
-        model=FakeChatModel(Act(text=ANSWER, delay_seconds=2.5), reply=lambda _: ANSWER), lease_seconds=0.6
-    )
-    inbox = AwayInbox()
+def make_away_ground(thinking_seconds: float) -> tuple[Ground, AwayInbox]:
+    """Short leases, a model that takes its time, and an inbox whose database can be away."""
+    model = FakeChatModel(Act(text=ANSWER, delay_seconds=thinking_seconds), reply=lambda _: ANSWER)
+    ground, inbox = Ground(model=model, lease_seconds=0.6, concurrency=1), AwayInbox()
     ground.use_inbox(inbox)
+    return ground, inbox
+
+
+async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_workers() -> None:
+    ground, inbox = make_away_ground(thinking_seconds=2.5)
     async with ground.running():
         asked = asyncio.create_task(ground.ask())
         await ground.until(lambda: ground.model.requests)
@@ -61,11 +65,7 @@ async def test_a_database_that_was_away_for_longer_than_a_lease_is_no_crash_of_t
 
 @pytest.mark.parametrize("thinking_seconds", [1.5, 0.05])
 async def test_a_worker_that_was_taken_for_dead_has_no_crash_counted(thinking_seconds: float) -> None:
-    ground = Ground(
-        model=FakeChatModel(Act(text=ANSWER, delay_seconds=thinking_seconds), reply=lambda _: ANSWER),
-        lease_seconds=0.6,
-    )
-    inbox = ground.inbox
+    ground, inbox = make_away_ground(thinking_seconds)
     async with ground.running():
         asked = asyncio.create_task(ground.ask())
         await ground.until(lambda: ground.model.requests)
@@ -78,13 +78,7 @@ async def test_a_worker_that_was_taken_for_dead_has_no_crash_counted(thinking_se
 
 
 async def test_an_answer_that_is_whole_before_its_lease_was_renewed_waits_for_the_next_attempt() -> None:
-    ground = Ground(
-        model=FakeChatModel(Act(text=ANSWER, delay_seconds=1.0), reply=lambda _: ANSWER),
-        lease_seconds=0.6,
-        concurrency=1,
-    )
-    inbox = AwayInbox()
-    ground.use_inbox(inbox)
+    ground, inbox = make_away_ground(thinking_seconds=1.0)
     async with ground.running():
         asked = asyncio.create_task(ground.ask())
         await ground.until(lambda: ground.model.requests)
@@ -98,11 +92,7 @@ async def test_an_answer_that_is_whole_before_its_lease_was_renewed_waits_for_th
 
 
 async def test_an_item_that_cannot_be_put_back_for_now_is_not_left_to_its_lease() -> None:
-    ground = Ground(
-        model=FakeChatModel(Act(text=ANSWER, delay_seconds=0.3), reply=lambda _: ANSWER), lease_seconds=0.6
-    )
-    inbox = AwayInbox()
-    ground.use_inbox(inbox)
+    ground, inbox = make_away_ground(thinking_seconds=0.3)
     async with ground.running():
         asked = asyncio.create_task(ground.ask())
         await ground.until(lambda: ground.model.requests)
