@@ -86,7 +86,9 @@ def parse_reaction(
     item, user_id = event.get("item") or {}, event.get("user")
     symbol = emoji_name(event["reaction"])
     rating = ratings.get(symbol)
-    if item.get("type") != "message" or event.get("item_user") != bot.user_id or rating is None:
+    if item.get("type") != "message" or rating is None:
+        return None
+    if event.get("item_user") not in (bot.user_id, None):  # Slack does not name the author of every message
         return None
     if not user_id or user_id in (bot.user_id, SLACKBOT):
         return None

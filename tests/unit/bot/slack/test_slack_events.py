@@ -246,6 +246,22 @@ def test_a_reaction_in_a_private_place_is_private() -> None:
     assert (given.symbol, given.rating, given.channel.private) == ("thumbsup", 1, True)
 
 
+@pytest.mark.parametrize(("whose", "counts"), [("U0BOT", True), (None, True), ("U2", False)])
+def test_a_reaction_counts_unless_slack_names_somebody_else_as_the_author(
+    whose: str | None, counts: bool
+) -> None:
+    event: dict[str, Any] = {
+        "type": "reaction_added",
+        "user": "U1",
+        "reaction": "+1",
+        "item": {"type": "message", "channel": "C1", "ts": "1.000100"},
+        "event_ts": "1700000000.000100",
+    }
+    if whose is not None:
+        event["item_user"] = whose
+    assert (parse(event) is not None) is counts
+
+
 @pytest.mark.parametrize(
     "payload",
     [
