@@ -11,7 +11,7 @@ from core.errors import SourceError
 from core.knowledge.loading import CODE_ENDINGS, ENDINGS, MAX_DOCUMENT_BYTES
 from core.knowledge.sources import Content, Entry
 
-_BINARY_ENDINGS = frozenset({".pdf", ".docx"})
+_BINARY_ENDINGS = frozenset({".pdf", ".docx", ".xlsx", ".pptx"})
 
 
 class FileSource:

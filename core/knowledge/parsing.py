@@ -1,4 +1,4 @@
-"""Parses documents of untrusted formats (PDF, Word, HTML) in a child process with limits on memory, CPU, time and
+"""Parses documents of untrusted formats (PDF, Word, Excel, PowerPoint, HTML) in a child process with limits on memory, CPU, time and
 output. One child serves many documents, one after the other; a document that breaks it costs only itself."""
 
 from __future__ import annotations

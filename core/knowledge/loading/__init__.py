@@ -54,6 +54,18 @@ def _extract_docx(data: bytes, charset: str | None) -> Extract:
     return extract_docx(data)
 
 
+def _extract_xlsx(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.xlsx import extract_xlsx
+
+    return extract_xlsx(data)
+
+
+def _extract_pptx(data: bytes, charset: str | None) -> Extract:
+    from core.knowledge.loading.pptx import extract_pptx
+
+    return extract_pptx(data)
+
+
 def _extract_csv(data: bytes, charset: str | None) -> Extract:
     from core.knowledge.loading.tables import extract_csv
 
@@ -78,6 +90,8 @@ _BY_ENDING: dict[str, Extractor] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), _extract_html),
     ".pdf": _extract_pdf,
     ".docx": _extract_docx,
+    ".xlsx": _extract_xlsx,
+    ".pptx": _extract_pptx,
     ".csv": _extract_csv,
     ".tsv": _extract_tsv,
 }
@@ -90,6 +104,8 @@ _BY_MEDIA_TYPE: dict[str, Extractor] = {
     "application/xhtml+xml": _extract_html,
     "application/pdf": _extract_pdf,
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": _extract_docx,
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _extract_xlsx,
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": _extract_pptx,
 }
 ENDINGS = frozenset(_BY_ENDING)
 """Lower-case endings of the names of documents."""
@@ -105,7 +121,7 @@ CODE_ENDINGS = frozenset(_LANGUAGES)
 MEDIA_TYPES = frozenset(_BY_MEDIA_TYPE)
 
 
-_UNTRUSTED = frozenset({_extract_html, _extract_pdf, _extract_docx})
+_UNTRUSTED = frozenset({_extract_html, _extract_pdf, _extract_docx, _extract_xlsx, _extract_pptx})
 
 
 def is_untrusted(name: str, media_type: str | None) -> bool:

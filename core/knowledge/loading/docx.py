@@ -18,9 +18,9 @@ from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
 from core.knowledge.loading.html import render_table
+from core.knowledge.loading.ooxml import open_archive
 from core.knowledge.loading.text import Extract, UnreadableError
 
-MAX_UNPACKED_BYTES = 256 * 2**20
 _WHITE = RGBColor(0xFF, 0xFF, 0xFF)
 _HEADING = re.compile(r"heading ([1-9])$")
 
@@ -28,17 +28,14 @@ _HEADING = re.compile(r"heading ([1-9])$")
 def extract_docx(data: bytes) -> Extract:
     """The body of the document. Raises UnreadableError for what is no DOCX, is encrypted or unpacks to an
     absurd size."""
+    open_archive(data, "DOCX document").close()
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise UnreadableError("The document unpacks to more than 256 MB.")
         document = docx.Document(io.BytesIO(data))
         blocks = list(_blocks(document))
         title = document.core_properties.title or _title(document)
         author = document.core_properties.author
-    except zipfile.BadZipFile as error:
-        raise UnreadableError("The file is no DOCX document, is broken, or is encrypted.") from error
     except (
+        zipfile.BadZipFile,
         OpcError,
         SyntaxError,
         KeyError,

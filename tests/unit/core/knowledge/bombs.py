@@ -18,13 +18,20 @@ def make_docx(text: str = "The canteen opens at noon.") -> bytes:
 
 def replace_body(body: bytes) -> bytes:
     """A DOCX with another word/document.xml, compressed."""
+    return replace_part(make_docx(), "word/document.xml", body)
+
+
+def replace_part(package: bytes, name: str, body: bytes) -> bytes:
+    """A package with another part of this name, or with one more, compressed."""
     file = io.BytesIO()
     with (
-        zipfile.ZipFile(io.BytesIO(make_docx())) as given,
+        zipfile.ZipFile(io.BytesIO(package)) as given,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made,
     ):
         for entry in given.infolist():
-            made.writestr(entry, body if entry.filename == "word/document.xml" else given.read(entry))
+            if entry.filename != name:
+                made.writestr(entry, given.read(entry), zipfile.ZIP_DEFLATED)
+        made.writestr(name, body)
     return file.getvalue()
 
 

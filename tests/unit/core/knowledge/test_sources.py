@@ -32,13 +32,13 @@ def write(path: Path, text: str = "Text.") -> Path:
 
 async def test_a_folder_lists_what_can_be_read_in_a_fixed_order(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
-    for name in ("b.md", "a/z.HTML", "a/y.txt", "c.pdf", "d.docx", "e.csv", "f.TSV"):
+    for name in ("b.md", "a/z.HTML", "a/y.txt", "c.pdf", "d.docx", "e.csv", "f.TSV", "g.xlsx", "h.Pptx"):
         write(docs / name)
     for name in (".hidden.md", ".git/x.md", "a/.cache/y.md", "image.png", "program", "old.xls"):
         write(docs / name)
     write(docs / "empty.md", "")
 
-    read = ("b.md", "c.pdf", "d.docx", "e.csv", "f.TSV", "a/y.txt", "a/z.HTML")
+    read = ("b.md", "c.pdf", "d.docx", "e.csv", "f.TSV", "g.xlsx", "h.Pptx", "a/y.txt", "a/z.HTML")
     assert await uris_of(docs) == [f"docs/{name}" for name in read]
 
 
@@ -200,6 +200,8 @@ async def test_three_redirects_are_followed_and_no_fourth(site: Site) -> None:
         ("text/markdown", "/a", True),
         ("application/pdf", "/a", True),
         ("application/octet-stream", "/a.docx", True),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "/a", True),
+        ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "/a", True),
         ("text/csv", "/a", True),
         ("text/tab-separated-values", "/a", True),
         ("application/vnd.ms-excel", "/a.csv", True),
