@@ -11,11 +11,12 @@ from uuid import UUID
 import structlog
 
 from bot.adapter import Adapter, AdapterError
-from bot.delivery import AnswerLapsedError, DeliveryRefusedError, Reply
+from bot.delivery import AnswerLapsedError, DeliveryRefusedError
 from bot.endings import Ended
 from bot.lease_guard import ItemLease
 from bot.metrics import Metrics
 from bot.replies import Asking, Replies
+from bot.reply import Reply
 from core import notices
 from core.answers import Turn, trace_id_for, turn_id_for
 from core.assistant import Assistant, Question

@@ -1,5 +1,5 @@
 """The first message of a reply while it is being written: shown as fast as the platform allows, and a
-courtesy only. Whatever goes wrong here, the whole answer still goes out by bot/delivery.py."""
+courtesy only. Whatever goes wrong here, the whole answer still goes out by bot/reply.py."""
 
 from __future__ import annotations
 

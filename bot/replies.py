@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bot.adapter import Adapter, Capabilities, ReplyTarget
-from bot.delivery import Reply
 from bot.early_text import USUAL_PATIENCE, Patience
 from bot.lease_guard import ItemLease, LeasedAdapter
 from bot.metrics import Metrics
 from bot.refusals import Refusals
+from bot.reply import Reply
 from core.answers import turn_id_for
 from core.inbox import Claim
 from core.messages import Channel, MessageEdited, MessagePosted
