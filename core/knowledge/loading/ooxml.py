@@ -99,6 +99,8 @@ def open_package(data: bytes, kind: str) -> Iterator[Package]:
             zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, StopIteration, LookupError, ValueError, TypeError,
             AttributeError, RuntimeError, NotImplementedError,
         ) as error:  # fmt: skip
+            if getattr(error, "code", None) == etree.ErrorTypes.ERR_NO_MEMORY:
+                raise MemoryError from error
             # What zipfile and lxml (a SyntaxError) raise, and what reading makes of parts that lack something.
             raise UnreadableError(f"The {kind} is broken.") from error
 

@@ -58,6 +58,18 @@ def make_entity_bomb() -> bytes:
     return replace_body(b"<?xml version='1.0'?><!DOCTYPE w:document [" + entities + b"]>" + body)
 
 
+def make_xlsx_bomb(cells: int) -> bytes:
+    """Small to send, large to hold: one row of very many cells."""
+    relations = '<Relationships><Relationship Id="r1" Type="x/{}" Target="{}"/></Relationships>'
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("_rels/.rels", relations.format("officeDocument", "book.xml"))
+        made.writestr("_rels/book.xml.rels", relations.format("worksheet", "sheet.xml"))
+        made.writestr("book.xml", '<w xmlns:r="r"><sheets><sheet name="Bomb" r:id="r1"/></sheets></w>')
+        made.writestr("sheet.xml", f"<w><sheetData><row>{'<c/>' * cells}</row></sheetData></w>")
+    return file.getvalue()
+
+
 def make_pdf(content: bytes) -> bytes:
     """One page with this content stream, compressed."""
     packed = zlib.compress(content, 9)

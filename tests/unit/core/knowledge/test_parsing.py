@@ -22,6 +22,7 @@ from tests.unit.core.knowledge.bombs import (
     make_entity_bomb,
     make_pdf,
     make_slow_pdf,
+    make_xlsx_bomb,
     make_zip_bomb,
 )
 
@@ -77,6 +78,12 @@ async def test_the_child_knows_none_of_our_settings(
             "a.docx",
             ParsingLimits(memory_bytes=384 * 2**20),
             "memory|broken",
+        ),
+        (
+            lambda: make_xlsx_bomb(2_000_000),
+            "a.xlsx",
+            ParsingLimits(memory_bytes=256 * 2**20, wall_seconds=110),
+            "more memory",
         ),
         (lambda: make_slow_pdf(), "a.pdf", ParsingLimits(cpu_seconds=1), "seconds of computing"),
         (lambda: make_slow_pdf(), "a.pdf", ParsingLimits(wall_seconds=1.5), "takes longer than"),
@@ -145,6 +152,9 @@ async def test_a_folder_with_bombs_is_read_but_for_the_bombs(tmp_path: Path) -> 
         ("a.pdf", None, True),
         ("a.md", "text/html", True),
         ("a.HTML", "text/plain", True),
+        ("a.xlsx", None, True),
+        ("a.pptx", None, True),
+        ("a.csv", None, False),
         ("a.md", None, False),
         ("a.txt", "text/plain", False),
         ("a", None, False),

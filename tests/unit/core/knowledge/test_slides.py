@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import zipfile
@@ -11,6 +12,7 @@ from typing import Any
 
 import pptx
 import pytest
+from pptx.oxml.ns import qn
 from pptx.util import Inches
 
 from core.errors import SourceError
@@ -72,6 +74,10 @@ def test_each_slide_is_a_section_with_text_lists_tables_and_notes() -> None:
     def fill(presentation: Any) -> None:
         slide = add_slide(presentation, "On\vcall", "Pager", "Laptop", notes="Ask Ada.\nThen ask Bob.")
         slide.placeholders[1].text_frame.paragraphs[1].level = 1
+        (notes,) = (shape for shape in slide.notes_slide.placeholders if shape.has_text_frame and shape.text)
+        header = copy.deepcopy(notes._element)
+        header.nvSpPr.nvPr.find(qn("p:ph")).set("type", "hdr")
+        notes._element.addnext(header)
         slide = add_slide(presentation, "Duty", "One week each.")
         table = slide.shapes.add_table(3, 2, Inches(1), Inches(1), Inches(4), Inches(2)).table
         for n, text in enumerate(("Team", "Name", "Ops", "Ada | B", "", "Eve")):
@@ -106,13 +112,26 @@ def test_lists_are_told_from_text_by_their_bullets() -> None:
     def fill(presentation: Any) -> None:
         add_box(presentation.slides.add_slide(presentation.slide_layouts[BLANK]).shapes, "\n".join("abcdef"))
 
-    marks = iter(("", "<a:buChar char='x'/>", "<a:buAutoNum type='arabicPeriod'/>", "", "<a:buNone/>", ""))
-    bulleted = edit_slide(
-        make_pptx(fill),
-        lambda xml: re.sub(rb"<a:p>", lambda _: b"<a:p><a:pPr>" + next(marks).encode() + b"</a:pPr>", xml),
-    )
+    def fill_outline(presentation: Any) -> None:
+        add_slide(presentation, "Outline", *"abcdef")
 
-    assert load(bulleted).text == "## Slide 1\n\na\n\n- b\n1. c\n\nd\n\ne\n\nf"
+    def bulleted(fill: Callable[[Any], object]) -> str:
+        marks = iter(
+            ("", "<a:buChar char='x'/>", "<a:buAutoNum type='arabicPeriod'/>", "", "<a:buNone/>", "")
+        )
+        return load(
+            edit_slide(
+                make_pptx(fill),
+                lambda xml: re.sub(
+                    rb"(<a:p>)(?=(?:(?!</a:p>).)*<a:t>.</a:t>)",
+                    lambda _: b"<a:p><a:pPr>" + next(marks).encode() + b"</a:pPr>",
+                    xml,
+                ),
+            )
+        ).text
+
+    assert bulleted(fill) == "## Slide 1\n\na\n\n- b\n1. c\n\nd\n\ne\n\nf"
+    assert bulleted(fill_outline) == "## Outline\n\n- a\n- b\n1. c\n- d\n\ne\n\n- f"
 
 
 def test_what_is_hidden_or_the_same_everywhere_is_left_out() -> None:

@@ -62,6 +62,7 @@ def test_empty_rows_and_columns_are_dropped_and_titles_stand_above() -> None:
         ["", "as of March", "", ""],
         ["", "", "", ""],
         ["Room", "", "Seats", ""],
+        ["", " ", "", ""],
         ["Loire", "", "12\nor so", " "],
     ]
 
