@@ -3,85 +3,40 @@ stored, deleted ones disappear, and what is unchanged costs one hash."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
-from core.errors import SourceError, StorageError, ThreadloreError
+from core.errors import SourceError, ThreadloreError
 from core.knowledge.channel_messages import CHANNEL
 from core.knowledge.chunking import ChunkingPolicy, ChunkingStrategy
 from core.knowledge.documents import (
     FailedDocument,
     Grant,
     Keeper,
-    Progress,
-    QuarantinedDocument,
-    StoredDocument,
     SyncOutcome,
     SyncReport,
 )
 from core.knowledge.locations import DEFAULT_HOME, build_source, name_location
 from core.knowledge.parsing import DocumentParser, ParsingLimits
-from core.knowledge.pipeline import Batch, Draft, Embedding, prepare, read_ahead, read_validator
-from core.knowledge.quarantine import HeldError, make_quarantined, refuse_held, release_unread
-from core.knowledge.sources import Entry, Source
+from core.knowledge.pipeline import Embedding
+from core.knowledge.quarantine import release_unread
+from core.knowledge.source_sync import SourceSync
+from core.knowledge.sources import Source
+from core.knowledge.tally import OnProgress, Tally, showing_progress
 from core.ports import Embedder, KnowledgeStore
 
 log = structlog.get_logger(__name__)
 
 ChunkingChoice = ChunkingStrategy | Literal["default"]
-PROGRESS_SECONDS = 2.0
-
-OnProgress = Callable[[Progress], None]
 
 
 def parse_choice(name: str) -> ChunkingChoice:
     """A strategy by its name, or "default". Raises ValueError."""
     return "default" if name == "default" else ChunkingStrategy(name)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What the sync has done so far."""
-
-    on_progress: OnProgress | None
-    documents: int = 0
-    chunks: int = 0
-    added: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    done: int = 0
-    total: int = 0
-    failed: list[FailedDocument] = field(default_factory=list)
-
-    def advance(self, uri: str) -> None:
-        self.done += 1
-        if self.on_progress:
-            self.on_progress(Progress(done=self.done, total=self.total, uri=uri))
-
-    def fail(self, error: SourceError) -> None:
-        self.failed.append(FailedDocument(uri=error.uri, reason=error.reason))
-        if not isinstance(error, HeldError):
-            log.warning("document_failed", uri=error.uri, reason=error.reason)
-
-    def report(self, seconds: float) -> SyncReport:
-        return SyncReport(
-            documents=self.documents,
-            chunks=self.chunks,
-            added=self.added,
-            updated=self.updated,
-            deleted=self.deleted,
-            unchanged=self.unchanged,
-            failed=tuple(self.failed),
-            seconds=round(seconds, 3),
-        )
 
 
 class Ingestor:
@@ -128,7 +83,7 @@ class Ingestor:
         cannot be looked at are noted as failed too.
         """
         started = time.monotonic()
-        tally = _Tally(on_progress)
+        tally = Tally(on_progress)
         collection_id = await self._store.open_collection(collection, grants)
         sources = await self._sources(collection_id, collection, locations, kept_by, tally)
         seen: set[str] = set()
@@ -156,7 +111,7 @@ class Ingestor:
         collection: str,
         locations: Sequence[str],
         kept_by: Keeper | None,
-        tally: _Tally,
+        tally: Tally,
     ) -> list[Source]:
         sources: dict[str, Source] = {}
         for location in locations:
@@ -188,7 +143,7 @@ class Ingestor:
         source: Source,
         policy: ChunkingPolicy,
         seen: set[str],
-        tally: _Tally,
+        tally: Tally,
         *,
         asked_for: bool,
     ) -> None:
@@ -196,7 +151,7 @@ class Ingestor:
         outcome: SyncOutcome | None = None
         await self._store.begin_source(source_id)
         try:
-            async with self._showing_progress(source_id, tally):
+            async with showing_progress(self._store, source_id, tally):
                 try:
                     takes_code = policy.strategy is ChunkingStrategy.CODE
                     entries = [
@@ -213,7 +168,10 @@ class Ingestor:
                     held = await self._store.quarantined(source_id)
                     if asked_for:
                         held = release_unread(held)
-                    await self._sync_entries(source_id, source, entries, policy, held, tally)
+                    sync = SourceSync(
+                        self._store, self._embedding, self._parser, source_id, source, policy, tally
+                    )
+                    await sync.run(entries, held)
         except Exception as error:
             expected = isinstance(error, ThreadloreError)
             await self._note_failure(
@@ -231,131 +189,6 @@ class Ingestor:
             await self._store.finish_source(source_id, error=reason, outcome="failed")
         except ThreadloreError:
             log.warning("source_failure_not_recorded", source_id=source_id)
-
-    @asynccontextmanager
-    async def _showing_progress(self, source_id: int, tally: _Tally) -> AsyncIterator[None]:
-        """Signs of life while a source is synced, however long a single step takes."""
-        done_before, total_before = tally.done, tally.total
-
-        async def note() -> None:
-            with suppress(StorageError):
-                await self._store.note_progress(
-                    source_id, tally.done - done_before, tally.total - total_before
-                )
-
-        async def keep_noting() -> None:
-            while True:
-                await asyncio.sleep(PROGRESS_SECONDS)
-                await note()
-
-        noting = asyncio.create_task(keep_noting())
-        try:
-            yield
-        finally:
-            noting.cancel()
-            with suppress(asyncio.CancelledError):
-                await noting
-        await note()
-
-    async def _sync_entries(
-        self,
-        source_id: int,
-        source: Source,
-        entries: Sequence[Entry],
-        policy: ChunkingPolicy,
-        held: Mapping[str, QuarantinedDocument],
-        tally: _Tally,
-    ) -> None:
-        stored = await self._store.documents(source_id)
-        unread = await self._put_changed(source_id, source, entries, policy, stored, held, tally)
-        listed = {entry.uri for entry in entries}
-
-        def is_gone(uri: str) -> bool:
-            if not source.lists_everything:
-                return False
-            return uri not in listed and not any(uri.startswith(f"{folder}/") for folder in unread)
-
-        gone = [document.id for uri, document in stored.items() if is_gone(uri)]
-        if gone:
-            await self._store.delete_documents(gone)
-            tally.deleted += len(gone)
-        await self._store.release(source_id, [uri for uri in held if is_gone(uri)])
-
-    async def _put_changed(
-        self,
-        source_id: int,
-        source: Source,
-        entries: Sequence[Entry],
-        policy: ChunkingPolicy,
-        stored: dict[str, StoredDocument],
-        held: Mapping[str, QuarantinedDocument],
-        tally: _Tally,
-    ) -> list[str]:
-        """Store what is new or changed; returns the uris that could not be read, which are quarantined."""
-        unread: list[str] = []
-        embedding = self._embedding
-        name = embedding.embedder.name
-
-        async def read(entry: Entry) -> Draft | None:
-            known = stored.get(entry.uri)
-            same_model = known if known is not None and known.embedder == name else None
-            return await self._read(source, entry, policy, same_model, held.get(entry.uri))
-
-        async def store(drafts: list[Draft]) -> None:
-            embedded = await embedding.embed(drafts)
-            await self._store.put_documents(source_id, embedded, embedder=name)
-            for draft in drafts:
-                if draft.document.uri in stored:
-                    tally.updated += 1
-                else:
-                    tally.added += 1
-                tally.advance(draft.document.uri)
-
-        async with aclosing(read_ahead(entries, read)) as batches:
-            async for batch in batches:
-                await self._quarantine(source_id, batch, held)
-                for entry, error in batch.failed:
-                    unread.append(entry.uri)
-                    tally.fail(error)
-                    tally.advance(entry.uri)
-                for uri in batch.unchanged:
-                    tally.unchanged += 1
-                    tally.advance(uri)
-                if batch.drafts:
-                    await store(batch.drafts)
-        return unread
-
-    async def _read(
-        self,
-        source: Source,
-        entry: Entry,
-        policy: ChunkingPolicy,
-        known: StoredDocument | None,
-        held: QuarantinedDocument | None,
-    ) -> Draft | None:
-        """None if it is as it is known. Raises SourceError."""
-        refuse_held(held, None)
-        content = await source.read(entry, read_validator(known.validator, policy) if known else None)
-        if content is None:
-            return None
-        current = known.content_hash if known else None
-        return await prepare(content, entry.uri, current, policy, parser=self._parser, held=held)
-
-    async def _quarantine(
-        self, source_id: int, batch: Batch, held: Mapping[str, QuarantinedDocument]
-    ) -> None:
-        """Before anything else is done: a document that has cost a minute once is not tried again because the
-        sync was cut off after it."""
-        new = [
-            make_quarantined(entry.uri, error, held.get(entry.uri))
-            for entry, error in batch.failed
-            if not isinstance(error, HeldError)
-        ]
-        if new:
-            await self._store.quarantine(source_id, new)
-        read = {*batch.unchanged, *(draft.document.uri for draft in batch.drafts)}
-        if mended := [uri for uri in held if uri in read]:
-            await self._store.release(source_id, mended)
 
 
 def require_own_collection(source: Source, collection: str) -> None:

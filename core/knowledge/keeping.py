@@ -10,8 +10,9 @@ import structlog
 from core.errors import SourceError
 from core.knowledge.channel_messages import parse_channel_location
 from core.knowledge.documents import SourceStatus, SyncReport
-from core.knowledge.ingest import Ingestor, OnProgress
+from core.knowledge.ingest import Ingestor
 from core.knowledge.locations import name_location
+from core.knowledge.tally import OnProgress
 from core.ports import KnowledgeStore
 
 log = structlog.get_logger(__name__)
