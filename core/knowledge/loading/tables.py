@@ -7,12 +7,14 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from core.knowledge.chunking.policy import estimate_tokens
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError, decode_text
 
 MAX_CELL_CHARACTERS = 32_767
 """As many as a cell of a spreadsheet can hold."""
-MAX_TABLE_COLUMNS = 12
-"""A wider table would lose its header where it is cut into chunks: its rows are written out as records."""
+MAX_HEAD_TOKENS = 80
+"""A longer head fills about half a chunk, and every part of a table that is cut has to say it: rows below it are
+written out as records."""
 
 Row = Mapping[int, str]
 """The cells of a row that hold something, by their column: a table costs what it holds, however wide it claims to be."""
@@ -73,27 +75,30 @@ def make_row(cells: Iterable[tuple[int, str]]) -> Row:
 
 def render_rows(rows: Iterable[Row]) -> str:
     """Rows as Markdown, without empty rows and columns. Rows of one cell at the top are titles and stand above the
-    table; then comes its head. A table of more than MAX_TABLE_COLUMNS becomes a list of records."""
+    table; then comes its head. A wide table, whose head is longer than MAX_HEAD_TOKENS, becomes a list of records."""
     body = [row for row in rows if row]
     first = next((n for n, row in enumerate(body) if len(row) > 1), 0)
     titles, body = [cell for row in body[:first] for cell in row.values()], body[first:]
     if not body:
         return ""
     columns = sorted({n for row in body for n in row})
-    render = _table if len(columns) <= MAX_TABLE_COLUMNS or len(body) == 1 else _records
-    return "\n\n".join((*titles, "\n".join(render(body, columns))))
+    is_wide = len(body) > 1 and estimate_tokens("".join(_head(body[0], columns))) > MAX_HEAD_TOKENS
+    lines = _records(body) if is_wide else _table(body, columns)
+    return "\n\n".join((*titles, "\n".join(lines)))
+
+
+def _head(row: Row, columns: Sequence[int]) -> tuple[str, str]:
+    return f"| {' | '.join(row.get(n, '') for n in columns)} |", f"|{' --- |' * len(columns)}"
 
 
 def _table(rows: Sequence[Row], columns: Sequence[int]) -> Iterator[str]:
-    head, *others = rows
-    yield f"| {' | '.join(head.get(n, '') for n in columns)} |"
-    yield f"|{' --- |' * len(columns)}"
-    for row in others:
+    yield from _head(rows[0], columns)
+    for row in rows[1:]:
         last = max(row)
         yield f"| {' | '.join(row.get(n, '') for n in columns if n <= last)} |"
 
 
-def _records(rows: Sequence[Row], columns: Sequence[int]) -> Iterator[str]:
+def _records(rows: Sequence[Row]) -> Iterator[str]:
     """Each row as an item of a list, with a line for each of its values: the column's name, then the value."""
     head, *others = rows
     for row in others:

@@ -88,16 +88,20 @@ def test_every_chunk_of_a_long_table_says_its_columns() -> None:
     assert sum(chunk.text.count("| Person ") for chunk in chunks) == 3000
 
 
-def test_every_chunk_of_a_wide_table_says_its_columns() -> None:
-    columns = [f"Property {n}" for n in range(40)]
-    rows = [columns, *([f"value {n}.{m}" if m % 2 else "" for m in range(40)] for n in range(50))]
+@pytest.mark.parametrize("width", [9, 13, 40])
+def test_every_chunk_of_a_wide_table_says_its_columns(width: int) -> None:
+    columns = [f"Rather long property number {n}" for n in range(width)]
+    rows = [columns, *([f"value {n}.{m}" if m % 2 else "" for m in range(width)] for n in range(50))]
 
     text = text_of(write(rows))
-    chunks = chunk_text(text, title="Machines")
+    said = {
+        line.strip("- ") for chunk in chunk_text(text, title="Machines") for line in chunk.text.split("\n")
+    }
 
-    assert "- Property 1: value 7.1\n  Property 3: value 7.3" in text
-    assert "Property 2:" not in text
-    assert all("Property" in line for chunk in chunks for line in chunk.text.split("\n") if "value" in line)
+    first = "- Rather long property number 1: value 7.1\n  Rather long property number 3: value 7.3"
+    assert first in text
+    assert "number 2:" not in text
+    assert said >= {f"{columns[m]}: value {n}.{m}" for n in range(50) for m in range(1, width, 2)}
 
 
 def test_a_row_of_very_many_cells_beside_many_short_ones_costs_little() -> None:
