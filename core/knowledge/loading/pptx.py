@@ -28,10 +28,11 @@ def extract_pptx(data: bytes) -> Extract:
         listed = presentation.findall("{*}sldIdLst/{*}sldId")
         if len(listed) > MAX_SLIDES:
             raise UnreadableError(f"The presentation holds more than {MAX_SLIDES} slides.")
+        size = _pair(presentation.find("{*}sldSz"), "cx", "cy")
         sections: list[str] = []
         title, length = None, 0
         for number, slide in enumerate(listed, start=1):
-            reader = _SlideReader(package, parts[find_relation_id(slide)].part)
+            reader = _SlideReader(package, parts[find_relation_id(slide)].part, size)
             if not (blocks := reader.blocks()):
                 continue
             title = title or (reader.title if not sections else None)
@@ -48,8 +49,11 @@ def extract_pptx(data: bytes) -> Extract:
 
 
 class _SlideReader:
-    def __init__(self, package: Package, part: str) -> None:
+    """`size` is the width and the height of every slide."""
+
+    def __init__(self, package: Package, part: str, size: tuple[int, int] | None) -> None:
         self._package = package
+        self._size = size
         self._root = package.parse(part)
         self._relations = package.relations(part)
         self.title = ""
@@ -70,7 +74,7 @@ class _SlideReader:
             raise ValueError
         for shape in _children(tree):
             kind = _name(shape)
-            if kind not in _SHAPES or _is_hidden(shape):
+            if kind not in _SHAPES or _is_hidden(shape) or (depth == 0 and self._is_beside(shape)):
                 continue
             if kind == "grpSp":
                 yield from self._shapes(shape, depth + 1)
@@ -78,6 +82,19 @@ class _SlideReader:
                 yield from self._frame(shape)
             else:
                 yield self._text_shape(shape)
+
+    def _is_beside(self, shape: Any) -> bool:
+        """Whether it lies wholly outside of the slide. A title may: it then serves for finding the slide."""
+        frame = shape.find("{*}xfrm") if _name(shape) == "graphicFrame" else shape.find("*/{*}xfrm")
+        if frame is None or self._size is None or _placeholder(shape) in _TITLES:
+            return False
+        place, size = _pair(frame.find("{*}off"), "x", "y"), _pair(frame.find("{*}ext"), "cx", "cy")
+        if place is None or size is None:
+            return False
+        return any(
+            start >= whole or start + length <= 0
+            for start, length, whole in zip(place, size, self._size, strict=True)
+        )
 
     def _text_shape(self, shape: Any) -> str:
         place = _placeholder(shape)
@@ -136,6 +153,10 @@ def _name(element: Any) -> str:
 def _properties(shape: Any) -> Any:
     """What every shape has first: its name, whether it is hidden, whether it fills a place of the layout."""
     return next((child for child in shape.iterchildren("*") if _name(child).startswith("nv")), None)
+
+
+def _pair(element: Any, first: str, second: str) -> tuple[int, int] | None:
+    return None if element is None else (int(element.get(first)), int(element.get(second)))
 
 
 def _is_hidden(shape: Any) -> bool:

@@ -13,13 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.knowledge.loading.cell_formats import (
-    CellFormat,
-    Meaning,
-    parse_built_in,
-    parse_cell_format,
-    render_number,
-)
+from core.knowledge.loading.cell_formats import CellFormat, Meaning, render_number
+from core.knowledge.loading.cell_styles import PLAIN, is_white_color, read_styles
 from core.knowledge.loading.ooxml import Package, find_relation_id, is_true, open_package
 from core.knowledge.loading.tables import make_row, render_rows
 from core.knowledge.loading.text import MAX_CHARACTERS, Extract, UnreadableError
@@ -30,8 +25,6 @@ _LAST_COLUMN = 16_384
 _LAST_ROW = 1_048_576
 _PLACE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})$")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-_WHITES = {"FFFFFFFF", "00FFFFFF", "FFFFFF"}
-_SCHEME_WHITE, _INDEXED_WHITES = "0", {"1", "9"}
 
 
 def extract_xlsx(data: bytes) -> Extract:
@@ -44,25 +37,15 @@ def extract_xlsx(data: bytes) -> Extract:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
-    form: CellFormat
-    is_white: bool
-    """White text, as far as the cell itself says on what ground."""
-
-
-_PLAIN = _Style(CellFormat(), is_white=False)
-
-
 @dataclass(slots=True)
 class _Sheet:
-    """What is visible of a sheet, by row and column, both from 1 on. `whites` are the cells of white text;
-    `is_painted`, if tables or rules give cells another ground."""
+    """What is visible of a sheet, by row and column, both from 1 on. `unseen` are the cells with white
+    text on white, with what is seen of them; `is_painted`, if tables or rules give cells another ground."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     hidden_columns: bytearray = field(default_factory=lambda: bytearray(_LAST_COLUMN + 1))
     merged: list[str] = field(default_factory=list)
-    whites: list[tuple[int, int]] = field(default_factory=list)
+    unseen: list[tuple[int, int, str]] = field(default_factory=list)
     is_painted: bool = False
 
 
@@ -73,7 +56,7 @@ class _Reader:
         self._parts = package.relations(package.main)
         properties = self._book.find("{*}workbookPr")
         self._from_1904 = properties is not None and is_true(properties, "date1904")
-        self._styles = _read_styles(self._part("styles"))
+        self._styles = read_styles(self._part("styles"))
         self._strings = self._read_strings()
         self._columns: dict[str, int] = {}
         self._cells = self._characters = 0
@@ -90,8 +73,8 @@ class _Reader:
                 continue
             sheet = self._read_sheet(relation.part)
             if not sheet.is_painted:
-                for row, column in sheet.whites:
-                    del sheet.rows[row][column]
+                for row, column, seen in sheet.unseen:
+                    sheet.rows[row][column] = seen
             self._repeat_merged(sheet)
             rows = [dict(make_row(sheet.rows[row].items())) for row in sorted(sheet.rows)]
             yield " ".join(listed.get("name", "").split()) or "Sheet", rows
@@ -100,7 +83,7 @@ class _Reader:
         part = next((relation.part for relation in self._parts.values() if relation.kind == kind), "")
         return self._package.parse(part) if part in self._package else None
 
-    def _read_strings(self) -> list[str]:
+    def _read_strings(self) -> list[tuple[str, str]]:
         part = next((r.part for r in self._parts.values() if r.kind == "sharedStrings"), "")
         return [_rich_text(item) for item in self._package.iterate(part, "si")] if part else []
 
@@ -133,12 +116,14 @@ class _Reader:
             if not 0 < column <= _LAST_COLUMN or sheet.hidden_columns[column]:
                 continue
             number = int(cell.get("s", 0))
-            style = self._styles[number] if number < len(self._styles) else _PLAIN
-            if text := self._value(cell, style.form).strip():
-                cells[column] = text
-                self._count(text)
-                if style.is_white:
-                    sheet.whites.append((at, column))
+            style = self._styles[number] if number < len(self._styles) else PLAIN
+            text, seen = self._value(cell, style.form)
+            if not text.strip():
+                continue
+            cells[column] = text
+            self._count(text)
+            if style.is_bare and (style.is_white or seen != text):
+                sheet.unseen.append((at, column, "" if style.is_white else seen))
         if cells:
             sheet.rows[at] = cells
 
@@ -150,16 +135,21 @@ class _Reader:
             self._columns[letters] = number
         return self._columns[letters]
 
-    def _value(self, cell: Any, form: CellFormat) -> str:
+    def _value(self, cell: Any, form: CellFormat) -> tuple[str, str]:
+        """The text of a cell, and that text without what is white in it."""
         kind = cell.get("t", "n")
-        if kind == "inlineStr":
-            inline = cell.find("{*}is")
-            return "" if inline is None else _rich_text(inline)
+        inline = cell.find("{*}is") if kind == "inlineStr" else None
         value = (cell.findtext("{*}v") or "").strip()
-        if not value or form.meaning is Meaning.NOTHING:
-            return ""
+        if form.meaning is Meaning.NOTHING or (inline is None and not value):
+            return "", ""
+        if inline is not None:
+            return _rich_text(inline)
         if kind == "s":
             return self._strings[int(value)]
+        text = self._render(value, kind, form)
+        return text, text
+
+    def _render(self, value: str, kind: str, form: CellFormat) -> str:
         if kind == "b":
             return "TRUE" if value == "1" else "FALSE"
         if kind == "d":
@@ -180,7 +170,7 @@ class _Reader:
     def _repeat_merged(self, sheet: _Sheet) -> None:
         """What is written once beside several rows is said in each of them; what spans columns, once. What lies
         below a merged cell is not seen."""
-        numbers = sorted(number for number, row in sheet.rows.items() if row)
+        numbers = sorted(number for number, row in sheet.rows.items() if any(row.values()))
         for merged in sheet.merged:
             first, _, last = merged.partition(":")
             start, end = _PLACE.match(first), _PLACE.match(last)
@@ -193,56 +183,20 @@ class _Reader:
                 row = sheet.rows[number]
                 for covered in [column for column in row if left <= column <= right]:
                     del row[covered]
-                if row or number == top:
+                if any(row.values()) or number == top:
                     row[left] = text
 
 
-def _rich_text(item: Any) -> str:
-    """Without the readings that stand beside some scripts."""
-    runs = [run.findtext("{*}t") or "" for run in item.iterfind("{*}r")]
-    return _unescape((item.findtext("{*}t") or "") + "".join(runs))
+def _rich_text(item: Any) -> tuple[str, str]:
+    """Its text without the readings that stand beside some scripts, and that text without white runs."""
+    text = seen = item.findtext("{*}t") or ""
+    for run in item.iterfind("{*}r"):
+        words = run.findtext("{*}t") or ""
+        text += words
+        seen += "" if is_white_color(run.find("{*}rPr/{*}color")) else words
+    text = _unescape(text)
+    return text, text if len(seen) == len(text) else _unescape(seen)
 
 
 def _unescape(text: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
-
-
-# --- styles -----------------------------------------------------------------------------------------
-
-
-def _read_styles(root: Any) -> list[_Style]:
-    """By the numbers that cells name."""
-    if root is None:
-        return []
-    codes = {
-        int(node.get("numFmtId")): parse_cell_format(node.get("formatCode", ""))
-        for node in root.iterfind("{*}numFmts/{*}numFmt")
-    }
-    white_fonts = [_is_white(font.find("{*}color")) for font in root.iterfind("{*}fonts/{*}font")]
-    bare_fills = [_is_bare(fill) for fill in root.iterfind("{*}fills/{*}fill")]
-    styles = []
-    for node in root.iterfind("{*}cellXfs/{*}xf"):
-        number, font, fill = (int(node.get(name, 0)) for name in ("numFmtId", "fontId", "fillId"))
-        is_white = font < len(white_fonts) and white_fonts[font]
-        is_bare = fill >= len(bare_fills) or bare_fills[fill]
-        styles.append(_Style(codes.get(number) or parse_built_in(number), is_white and is_bare))
-    return styles
-
-
-def _is_white(color: Any) -> bool:
-    if color is None:
-        return False
-    return (
-        color.get("rgb", "").upper() in _WHITES
-        or color.get("indexed") in _INDEXED_WHITES
-        or (color.get("theme") == _SCHEME_WHITE and float(color.get("tint", 0)) == 0)
-    )
-
-
-def _is_bare(fill: Any) -> bool:
-    """Whether the ground stays white."""
-    pattern = fill.find("{*}patternFill")
-    if pattern is None:
-        return fill.find("{*}gradientFill") is None
-    kind = pattern.get("patternType", "none")
-    return kind == "none" or (kind == "solid" and _is_white(pattern.find("{*}fgColor")))

@@ -139,6 +139,10 @@ def test_what_is_hidden_or_the_same_everywhere_is_left_out() -> None:
         slide = add_slide(presentation, "On call", "Pager")
         add_box(slide.shapes, "secret")._element.nvSpPr.cNvPr.set("hidden", "1")
         add_box(slide.shapes, "7 of 9")._element.nvSpPr.nvPr.get_or_add_ph().set("type", "sldNum")
+        add_box(slide.shapes, "secret").left = presentation.slide_width
+        add_box(slide.shapes, "secret").top = -Inches(1)
+        slide.shapes.title.top, slide.shapes.title.left = -Inches(9), 0
+        slide.shapes.title.width, slide.shapes.title.height = Inches(9), Inches(1)
         add_slide(presentation, "secret", "secret", notes="secret")._element.set("show", "0")
 
     assert load(make_pptx(fill)).text == "## On call\n\nPager"

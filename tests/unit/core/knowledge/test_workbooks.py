@@ -52,6 +52,7 @@ def make_shared(strings: bytes, cells: bytes) -> bytes:
     relations = (
         b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
         b'<Relationship Type="x/worksheet" Target="/%s" Id="rId1"/>'
+        b'<Relationship Type="x/styles" Target="styles.xml" Id="rId3"/>'
         b'<Relationship Type="x/sharedStrings" Target="sharedStrings.xml" Id="rId2"/></Relationships>'
     ) % SHEET.encode()
     data = replace_part(make_sheet(["x"]), "xl/_rels/workbook.xml.rels", relations)
@@ -131,6 +132,7 @@ def test_each_visible_sheet_is_a_section_with_its_rows_as_a_table() -> None:
         (-1, "yyyy-mm-dd", "-1"),
         ("#N/A", "General", "#N/A"),
         (7, ";;;", ""),
+        ("secret", ";;;", ""),
     ],
 )
 def test_values_are_shown_with_their_meaning(value: object, code: str, shown: str) -> None:
@@ -186,6 +188,19 @@ def test_what_is_hidden_is_left_out() -> None:
         sheet["A1"].fill = PatternFill("solid", fgColor="FF000080")
 
     assert rows_of(make_xlsx(fill)) == [["Name", "Pager"], ["Ada", "1"], ["Bob"]]
+
+
+@pytest.mark.parametrize("form", ["shared", "inline"])
+def test_white_words_in_a_cell_are_left_out_unless_its_ground_has_a_colour(form: str) -> None:
+    runs = b'<r><t>Name</t></r><r><rPr><color rgb="FFFFFFFF"/></rPr><t> secret</t></r>'
+    cells = (
+        b'<c t="s"%s><v>0</v></c>' if form == "shared" else b'<c t="inlineStr"%s><is>' + runs + b"</is></c>"
+    )
+    data = make_shared(b"<si>" + runs + b"</si>", cells % b"" + cells % b' s="1"')
+    fill = b'<fill/><fill><patternFill patternType="solid"><fgColor rgb="FF000080"/></patternFill></fill>'
+    styles = b'<styleSheet><fills>%s</fills><cellXfs><xf/><xf fillId="1"/></cellXfs></styleSheet>' % fill
+
+    assert rows_of(replace_part(data, "xl/styles.xml", styles)) == [["Name", "Name secret"]]
 
 
 def test_white_text_stays_where_a_table_may_paint_the_ground() -> None:
