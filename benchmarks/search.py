@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,12 @@ async def opened(home: Path, chunks: int) -> AsyncIterator[tuple[Database, Corpu
 async def measure(ways: Mapping[str, Way], questions: int) -> dict[tuple[str, str], Figures]:
     """Every way with every question under every audience, in turn, so that all have the same machine."""
     figures = {(audience, name): Figures() for audience in AUDIENCES for name in ways}
+    orders = list(permutations(ways.items()))
     for name, audience in AUDIENCES.items():
         say(f"search as somebody who may read {name}")
         for number in range(questions):
-            # Who comes second finds the pages warm: each goes first as often as the others.
-            order = list(ways.items())
-            shift = number % len(order)
-            for way, searching in order[shift:] + order[:shift]:
+            # Who comes second finds the pages warm: each comes before each other as often as after it.
+            for way, searching in orders[number % len(orders)]:
                 milliseconds, rows = await searching.search(number, audience)
                 if number >= WARM_UP:
                     figures[name, way].milliseconds.append(milliseconds)
