@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Self
 
@@ -49,8 +50,9 @@ class Document(Frozen):
     validator: str | None = None
 
 
-class StoredDocument(Frozen):
-    """What is remembered of a document between syncs. `embedder` names the model of its vectors."""
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """What is remembered of a document between syncs; there may be a hundred thousand. `embedder` names the model of its vectors."""
 
     id: int
     uri: str

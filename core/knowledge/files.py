@@ -54,7 +54,7 @@ class FolderSource:
     def _walk(self) -> Iterator[Entry]:
         if not self._root.is_dir():
             raise SourceError(self.uri, "There is no folder of this name.")
-        seen: set[Path] = set()
+        seen: set[str] = set()
         unreadable: list[OSError] = []
         for folder, folders, names in os.walk(self._root, onerror=unreadable.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -63,10 +63,12 @@ class FolderSource:
                 if name.startswith(".") or path.suffix.lower() not in ENDINGS | CODE_ENDINGS:
                     continue
                 target = path.resolve() if path.is_symlink() else path
-                if target in seen or not target.is_relative_to(self._root) or _is_empty_text(target):
+                if not target.is_relative_to(self._root) or _is_empty_text(target):
                     continue
-                seen.add(target)
-                yield self._entry(path, target)
+                entry = self._entry(path, target)
+                if entry.locator not in seen:
+                    seen.add(entry.locator)
+                    yield entry
         for error in unreadable:
             # Listed, so that it fails when read, and so that what is stored of it does not count as deleted.
             path = Path(error.filename)

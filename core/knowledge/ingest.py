@@ -178,9 +178,10 @@ class Ingestor:
                 source_id, str(error) if expected else "The sync broke off; the log says why."
             )
             raise
-        stored = await self._store.documents(source_id)
-        tally.documents += len(stored)
-        tally.chunks += sum(document.chunks for document in stored.values())
+        for status in await self._store.sources():
+            if status.id == source_id:
+                tally.documents += status.documents
+                tally.chunks += status.chunks
         error_summary = _summary(tally.failed[failed_before:])
         await self._store.finish_source(source_id, error=error_summary, outcome=outcome)
 

@@ -4,13 +4,15 @@ business of core.knowledge.loading."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.messages import Frozen
 
 
-class Entry(Frozen):
-    """One item of a source. `uri` is shown to people and stable between runs; `locator` says where it is
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of a source, of which there may be a hundred thousand. `uri` is shown to people and stable between runs; `locator` says where it is
     (an absolute path, a URL): the same locator, the same item. `is_code`: a source file among documents, taken in
     only where the source is sliced as code."""
 
