@@ -8,7 +8,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check bench bench-search lock clean
+.PHONY: help run test test-all chaos check check-types check-lint check-structure bench bench-search lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,9 +26,16 @@ chaos: $(VENV)/.dev ## break everything at random and count what people would se
 	$(BIN)/python -m tests.chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS))
 
 check: $(VENV)/.dev ## lint, types, import contracts, dependencies, migrations; no tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-lint check-structure
+
+check-types: # takes as long as all the others together
+	$(BIN)/mypy
+
+check-lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+check-structure:
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/python -m migrations.check

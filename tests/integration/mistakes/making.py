@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,11 +143,12 @@ class Mistakes:
 
         return keep
 
-    def cases(self) -> Iterator[Any]:
+    def cases(self) -> list[Any]:
         """For parametrize."""
-        for mistake in self._known:
-            marks = [pytest.mark.long] if mistake.check in SLOW else []
-            yield pytest.param(mistake, id=mistake.what, marks=marks)
+        return [
+            pytest.param(mistake, id=mistake.what, marks=[pytest.mark.long] if mistake.check in SLOW else [])
+            for mistake in self._known
+        ]
 
 
 async def require_named(mistake: Mistake, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
