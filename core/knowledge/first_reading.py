@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,8 @@ from core.ports import KnowledgeStore
 
 SECONDS_BETWEEN_LOOKS = 60.0
 """How long it counts that everything has been read: a new source may take as long to be mentioned."""
+PATIENCE_SECONDS = 1.0
+"""How long a finished answer waits to learn of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,31 +31,41 @@ class ReadSoFar(Frozen):
 class FirstReading:
     """Looks at the sources, which costs a query for each question while some are unread, and one a minute after."""
 
-    def __init__(self, store: KnowledgeStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: KnowledgeStore,
+        clock: Callable[[], float] = time.monotonic,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._patience_seconds = patience_seconds
         self._look_again_at = 0.0
 
     async def so_far(self, audience: Audience) -> ReadSoFar | None:
         """How far the sources are that the audience may read; None once each has been read as a whole, and
-        while the database cannot tell."""
+        while the database cannot tell, or not soon enough."""
         if self._clock() < self._look_again_at:
             return None
         try:
-            unread = _unread(await self._store.sources())
-            if not unread:
-                self._look_again_at = self._clock() + SECONDS_BETWEEN_LOOKS
-                return None
-            readable = {source.id for source in await self._store.sources(readable_by=audience)}
-        except StorageError as error:
+            async with asyncio.timeout(self._patience_seconds):
+                concerned = await self._unread_of(audience)
+        except (StorageError, TimeoutError) as error:
             log.warning("first_reading_not_known", error=type(error).__name__)
             return None
-        concerned = [source for source in unread if source.id in readable]
         if not concerned:
             return None
         return ReadSoFar(
             done=sum(source.done for source in concerned), total=sum(source.total for source in concerned)
         )
+
+    async def _unread_of(self, audience: Audience) -> list[SourceStatus]:
+        unread = _unread(await self._store.sources())
+        if not unread:
+            self._look_again_at = self._clock() + SECONDS_BETWEEN_LOOKS
+            return []
+        readable = {source.id for source in await self._store.sources(readable_by=audience)}
+        return [source for source in unread if source.id in readable]
 
 
 def _unread(sources: Sequence[SourceStatus]) -> list[SourceStatus]:

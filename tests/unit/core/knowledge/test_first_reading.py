@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -89,6 +90,19 @@ class Unreachable(InMemoryKnowledgeStore):
 
 async def test_a_database_that_is_away_breaks_no_answer() -> None:
     assert await FirstReading(Unreachable()).so_far(READERS) is None
+
+
+class Silent(InMemoryKnowledgeStore):
+    """A database that never answers."""
+
+    async def sources(self, *, readable_by: Audience | None = None) -> list[SourceStatus]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_database_that_is_silent_holds_no_answer_back() -> None:
+    async with asyncio.timeout(30.0):
+        assert await FirstReading(Silent(), patience_seconds=0.01).so_far(READERS) is None
 
 
 @pytest.mark.parametrize("found", [True, False], ids=["answered", "abstained"])
