@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -64,6 +65,17 @@ async def test_a_question_is_nearer_to_the_text_that_shares_its_words(embedder: 
     )
     query = await embedder.embed_query("how long is the lease of the worker")
     assert similarity(query, near) > similarity(query, far)
+
+
+async def test_questions_asked_at_once_get_their_own_vectors(embedder: Embedder) -> None:
+    texts = [f"{'word ' * (count % 7)}question {count}" for count in range(40)]
+    alone = [await embedder.embed_query(text) for text in texts]
+    given_up = asyncio.create_task(embedder.embed_query("nobody waits for this one"))
+    waiting = [asyncio.create_task(embedder.embed_query(text)) for text in texts]
+    await asyncio.sleep(0)
+    given_up.cancel()
+    for vector, expected in zip(await asyncio.gather(*waiting), alone, strict=True):
+        assert similarity(vector, expected) == pytest.approx(1, abs=1e-4)
 
 
 async def test_nothing_to_embed_gives_nothing(embedder: Embedder) -> None:
