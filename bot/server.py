@@ -26,7 +26,7 @@ from bot.web.adapter import WebAdapter
 from bot.web.app import Endpoint, SlackEndpoints, build_http
 from bot.web.models import EmbeddingOut
 from bot.web.settings import HttpSettings, read_http_settings
-from core.errors import SettingsError, StorageError
+from core.errors import ModelError, SettingsError, StorageError
 
 Role = Literal["all", "ingress", "worker"]
 DRAIN_SECONDS = 20.0
@@ -120,6 +120,8 @@ class Server:
         self._start_http(listening)
         print(describe(app, self._role, self._address), flush=True)  # noqa: T201 - what `serve` is asked for
         log.info("ready", role=self._role, platforms=sorted(app.adapters), address=self._address)
+        if self._role != "ingress":
+            self._tasks.append(asyncio.create_task(self._prepare_models()))
 
     async def _keep_knowledge_up(self) -> None:
         """In the background; only a first start waits a while, because it would have no answers yet."""
@@ -133,6 +135,14 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_SYNC_SECONDS):
                     await upkeep.first_round.wait()
+
+    async def _prepare_models(self) -> None:
+        """What calls a provider takes a second or two to load: after everything that can be had sooner."""
+        for model in self._app.models:
+            try:
+                await model.prepare()
+            except ModelError as error:
+                log.error("model_not_prepared", model=model.name, error=str(error))
 
     async def stop(self) -> None:
         """Nothing new comes in, what is under way is finished or handed over, then the rest ends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from core.answers import Citation, Passage
 from core.messages import Frozen
@@ -111,6 +112,7 @@ def is_supported(claim: str, passage: Passage) -> bool:
     return len(content & stems) / len(content) >= LEAST_SUPPORT
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A word cut to what its forms share; crude, and the same on both sides."""
     for ending in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "s", "y"):

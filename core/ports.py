@@ -289,6 +289,10 @@ class ChatModel(Protocol):
         """`provider:model` as in the settings, or `extractive`."""
         ...
 
+    async def prepare(self) -> None:
+        """Load what the first call would otherwise load, so that nobody waits for it. Raises ModelPermanentError."""
+        ...
+
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         """Raises ModelTransientError or ModelPermanentError; a stream without `finish` was cut."""
         ...

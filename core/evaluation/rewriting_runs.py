@@ -136,6 +136,9 @@ class _CountingRewriter:
     def name(self) -> str:
         return self._rewriter.name
 
+    async def prepare(self) -> None:
+        await self._rewriter.prepare()
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         self.asked += 1
         try:

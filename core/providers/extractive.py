@@ -32,6 +32,9 @@ class ExtractiveAnswerer:
     def name(self) -> str:
         return "extractive"
 
+    async def prepare(self) -> None:
+        """There is nothing to load."""
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         if request.task == "rewrite":
             text = rewrite_question(request.question, request.memory)

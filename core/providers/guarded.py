@@ -41,6 +41,9 @@ class GuardedChatModel:
         """Whether it has failed so often that only a probe goes out now and then."""
         return self._breaker.is_open
 
+    async def prepare(self) -> None:
+        await self._model.prepare()
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         if not self._breaker.admit():
             raise ModelLeftAloneError(f"{self.name} has failed too often and is left alone for now")

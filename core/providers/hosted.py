@@ -5,13 +5,15 @@ One call is one request: no retries here, and no deadline but the one for silenc
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.answers import TokenUse
-from core.errors import SettingsError
+from core.errors import ModelPermanentError, SettingsError
 from core.ports import ModelDelta, ModelRequest
 from core.providers.failures import explain_failure
 from core.providers.prices import Price, find_price
@@ -30,6 +32,10 @@ SILENCE_SECONDS = 60.0
 TEXTS_PER_REQUEST = 128
 MAX_TOKENS = {"openai": 8191}
 MAX_TOKENS_ELSEWHERE = 2048
+
+LOADED_LATER = frozenset({"openai", "anthropic", "ollama"})
+"""Providers whose packages are part of Threadlore and whose settings are ours: what can be wrong with them is known
+without loading them, which takes a second or two. Any other package has to be loaded to be asked."""
 
 Finish = Literal["stop", "length", "refusal"]
 FINISHES: dict[str, Finish] = {
@@ -53,10 +59,8 @@ def build_chat_model(
 ) -> HostedChatModel:
     """The model that `provider:model` names; without `terms`, at its list price and without a limit of ours
     on what it writes. Raises SettingsError: unknown, not installed, no key."""
-    from langchain.chat_models import init_chat_model
-
     settings = settings or read_settings(ProviderSettings)
-    provider, _, model = spec.partition(":")
+    provider = spec.partition(":")[0]
     arguments = _connection("CHAT_MODEL", provider, settings, silence_seconds)
     if provider == "openai":
         # Our own limit on silence does; theirs sets a timer for every piece.
@@ -66,8 +70,20 @@ def build_chat_model(
     terms = terms or Terms(price=find_price(spec), output_tokens=None)
     if terms.output_tokens is not None:
         arguments["num_predict" if provider == "ollama" else "max_tokens"] = terms.output_tokens
-    built = _build("CHAT_MODEL", spec, init_chat_model, model, model_provider=provider, **arguments)
-    return HostedChatModel(spec, built, terms.price)
+    hosted = HostedChatModel(spec, partial(_load_chat_model, spec, arguments), terms.price)
+    if provider not in LOADED_LATER:
+        hosted.load()
+    return hosted
+
+
+def _load_chat_model(spec: str, arguments: Mapping[str, Any]) -> BaseChatModel:
+    from langchain.chat_models import init_chat_model
+
+    provider, _, model = spec.partition(":")
+    built: BaseChatModel = _build(
+        "CHAT_MODEL", spec, init_chat_model, model, model_provider=provider, **arguments
+    )
+    return built
 
 
 def build_embedder(spec: str, settings: ProviderSettings | None = None) -> HostedEmbedder:
@@ -133,24 +149,44 @@ def _last_line(error: Exception) -> str:
 
 
 class HostedChatModel:
-    """Implements core.ports.ChatModel on a model of LangChain's."""
+    """Implements core.ports.ChatModel on a model of LangChain's, which `build` gives; it raises SettingsError."""
 
-    def __init__(self, spec: str, model: BaseChatModel, price: Price | None) -> None:
+    def __init__(self, spec: str, build: Callable[[], BaseChatModel], price: Price | None) -> None:
         self._spec = spec
-        self._model = model
+        self._build = build
+        self._model: BaseChatModel | None = None
+        self._loading = asyncio.Lock()
         self._price = price
 
     @property
     def name(self) -> str:
         return self._spec
 
+    def load(self) -> None:
+        """Now, in this thread: a second or two where the provider's package has to be imported. Raises
+        SettingsError."""
+        self._model = self._build()
+
+    async def prepare(self) -> None:
+        await self._loaded()
+
+    async def _loaded(self) -> BaseChatModel:
+        async with self._loading:
+            if self._model is None:
+                try:
+                    self._model = await asyncio.to_thread(self._build)
+                except SettingsError as error:
+                    raise ModelPermanentError(str(error)) from error
+            return self._model
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         """Yields text as it comes; the last delta holds finish and use, and is missing after a cut."""
+        model = self._model or await self._loaded()
         messages = [("system", request.system), ("human", request.user)]
         finish: Finish | None = None
         use: TokenUse | None = None
         try:
-            async with aclosing(self._model.astream(messages)) as chunks:  # type: ignore[type-var]
+            async with aclosing(model.astream(messages)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
                     finish = _read_finish(chunk) or finish
                     use = self._add_use(use, chunk)

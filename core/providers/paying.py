@@ -55,6 +55,9 @@ class PayingChatModel:
     def name(self) -> str:
         return self._model.name
 
+    async def prepare(self) -> None:
+        await self._model.prepare()
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         if request.payer is None:  # a check or an evaluation that the operator started
             async with aclosing(self._model.stream(request)) as unpaid:  # type: ignore[type-var]

@@ -80,6 +80,9 @@ class FakeChatModel:
     def name(self) -> str:
         return self._name
 
+    async def prepare(self) -> None:
+        """It is as ready as it will be."""
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         self.requests.append(request)
         act = self._acts.popleft() if self._acts else Act()

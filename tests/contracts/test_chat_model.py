@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -72,6 +73,12 @@ async def test_an_answer_cites_the_passage_that_it_uses(model: ChatModel) -> Non
     text, _ = await collect(model, make_request("answer", QUESTION, PASSAGE))
     assert "thirty seconds" in text
     assert "[1]" in text
+
+
+async def test_a_model_may_be_prepared_before_it_is_asked_and_also_twice(model: ChatModel) -> None:
+    await asyncio.gather(model.prepare(), model.prepare())
+    text, _ = await collect(model, make_request("answer", QUESTION, PASSAGE))
+    assert "thirty seconds" in text
 
 
 async def test_the_last_delta_alone_has_finish_and_use(model: ChatModel) -> None:

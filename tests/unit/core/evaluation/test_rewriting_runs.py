@@ -25,6 +25,8 @@ class Rewriter:
 
     name = "test:rewriter"
 
+    async def prepare(self) -> None: ...
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         if "buses" not in request.question:
             raise ModelPermanentError("not this one")

@@ -65,6 +65,8 @@ class ScriptedRewriter:
     def name(self) -> str:
         return "test:rewriter"
 
+    async def prepare(self) -> None: ...
+
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta]:
         self.requests.append(request)
         if self.text is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -210,6 +212,19 @@ def test_a_model_that_cannot_be_built_names_setting_and_remedy(spec: str, settin
         build_chat_model(spec, ProviderSettings(**none))
     assert caught.value.setting == setting
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["openai:gpt-4o-mini", "anthropic:claude-sonnet-5-5", "ollama:llama3.2"])
+def test_what_calls_a_provider_is_loaded_only_when_it_is_needed(spec: str) -> None:
+    script = (
+        "import sys; from core.providers.hosted import build_chat_model; from core.providers.settings import *;"
+        f"build_chat_model({spec!r}, ProviderSettings(openai_api_key='sk-1', anthropic_api_key='sk-2'));"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert {"openai", "anthropic", "ollama", "langchain"} & set(done.stdout.split()) == set()
 
 
 def test_an_embedder_without_a_key_names_the_key() -> None:
