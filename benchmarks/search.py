@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.search_data import AUDIENCES, BLOCK, MODEL, READERS, Corpus, Question, check_generated, load
-from benchmarks.search_ways import ROWS, BareStatement, Rival, Threadlore, Way
+from benchmarks.search_ways import RIVALS, ROWS, BareStatement, FindsNearest, Rival, Threadlore, Way
 from benchmarks.search_words import open_vocabulary
 from core.knowledge.search_policy import SearchPolicy
 from core.storage.database import Database
@@ -88,21 +88,19 @@ async def measure(ways: Mapping[str, Way], questions: int) -> dict[tuple[str, st
 
 
 async def recall_of_vectors(
-    database: Database, corpus: Corpus, questions: Sequence[Question]
-) -> dict[str, float]:
-    """The share of the ten nearest chunks that a search for a vector alone finds, by audience."""
+    ways: Mapping[str, Way], corpus: Corpus, questions: Sequence[Question]
+) -> dict[tuple[str, str], float]:
+    """The share of the ten nearest readable chunks that a search for a vector alone finds, by audience and way."""
     say("compare every vector")
     nearest = nearest_chunks(corpus, questions)
-    store = PostgresKnowledgeStore(database)
     recall = {}
-    for name, audience in AUDIENCES.items():
-        shares = []
-        for number, question in enumerate(questions):
-            # More than ten, nearest first: no source may have all places, however near its chunks are.
-            found = await store.search("", question.vector, embedder=MODEL, audience=audience, limit=4 * ROWS)
-            found.sort(key=lambda passage: -(passage.similarity or 0.0))
-            shares.append(len({p.chunk_id for p in found[:ROWS]} & nearest[name][number]) / ROWS)
-        recall[name] = statistics.mean(shares)
+    for (name, audience), (way, searching) in product(AUDIENCES.items(), ways.items()):
+        if isinstance(searching, FindsNearest):
+            shares = [
+                len(nearest[name][number].intersection(await searching.find_nearest(number, audience))) / ROWS
+                for number in range(WARM_UP, len(questions))
+            ]
+            recall[name, way] = statistics.mean(shares)
     return recall
 
 
@@ -152,22 +150,26 @@ async def recall_of_search(
 
 def show(
     figures: Mapping[tuple[str, str], Figures],
-    of_vectors: Mapping[str, float],
+    of_vectors: Mapping[tuple[str, str], float],
     of_search: Mapping[str, float],
 ) -> None:
-    console = Console(width=140)
-    table = Table("may read", "way", "p50", "p95", "fewest rows", "mean rows", "Threadlore's ratio to it")
+    console = Console(width=160)
+    table = Table(
+        "may read", "way", "p50", "p95", "fewest rows", "mean rows", "recall@10 of the vectors",
+        "Threadlore's ratio to it",
+    )  # fmt: skip
     for (audience, way), found in figures.items():
         ratio = "" if way == "Threadlore" else f"{figures[audience, 'Threadlore'].ratio_to(found):.2f}"
+        recall = of_vectors.get((audience, way))
         table.add_row(
             audience, way, f"{found.p50:.1f} ms", f"{found.p95:.1f} ms", str(min(found.rows)),
-            f"{statistics.mean(found.rows):.1f}", ratio,
+            f"{statistics.mean(found.rows):.1f}", "" if recall is None else f"{recall:.3f}", ratio,
         )  # fmt: skip
     console.print(table)
-    recall = Table("may read", "recall@10 of the vectors", "recall@10 of the whole search")
+    whole = Table("may read", "recall@10 of Threadlore's whole search")
     for audience in AUDIENCES:
-        recall.add_row(audience, f"{of_vectors[audience]:.3f}", f"{of_search[audience]:.3f}")
-    console.print(recall)
+        whole.add_row(audience, f"{of_search[audience]:.3f}")
+    console.print(whole)
 
 
 def say(what: str) -> None:
@@ -185,11 +187,11 @@ async def run(home: Path, chunks: int, questions: int, rival_python: Path | None
         ways: dict[str, Way] = {"Threadlore": Threadlore(database, asked), "the statement by asyncpg": bare}
         if rival_python is not None:
             await Rival.fill(database, model)
-            rival = await Rival.start(rival_python, database, asked)
-            stack.push_async_callback(rival.aclose)
-            ways["PGVectorStore, hybrid"] = rival
+            for way, settings in RIVALS.items():
+                ways[way] = rival = await Rival.start(rival_python, database, asked, settings)
+                stack.push_async_callback(rival.aclose)
         figures = await measure(ways, len(asked))
-        of_vectors = await recall_of_vectors(database, corpus, asked[WARM_UP:])
+        of_vectors = await recall_of_vectors(ways, corpus, asked)
         of_search = await recall_of_search(database, chunks, asked[WARM_UP:][:EXHAUSTIVE_QUESTIONS])
     show(figures, of_vectors, of_search)
 
@@ -197,7 +199,7 @@ async def run(home: Path, chunks: int, questions: int, rival_python: Path | None
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
     parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--questions", type=int, default=72)
     parser.add_argument("--home", type=Path, help="keep the chunks in this folder, for the next run")
     parser.add_argument("--rival", type=Path, help="a Python with langchain-postgres, to be compared with")
     given = parser.parse_args()

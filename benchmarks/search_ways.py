@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import text
@@ -24,11 +25,23 @@ from core.storage.knowledge_vectors import EmbeddingModel, render_vector
 from core.storage.search import build_search
 
 ROWS = 10
+RIVALS: Mapping[str, Mapping[str, str]] = {
+    "PGVectorStore, defaults": {},
+    "PGVectorStore, made to find its rows": VECTOR_SEARCH,
+}
+"""Ways of langchain-postgres, with the settings of their connections."""
 
 
 class Way(Protocol):
     async def search(self, number: int, audience: Audience) -> tuple[float, int]:
         """Milliseconds and rows for the question with that number."""
+        ...
+
+
+@runtime_checkable
+class FindsNearest(Protocol):
+    async def find_nearest(self, number: int, audience: Audience) -> Sequence[int]:
+        """The ids of the chunks, ten at most, that a search for the question's vector alone finds."""
         ...
 
 
@@ -53,13 +66,21 @@ class Threadlore:
     """As everything that asks for passages does it."""
 
     def __init__(self, database: Database, questions: Sequence[Question]) -> None:
-        self._knowledge = Knowledge(PostgresKnowledgeStore(database), PreparedEmbedder(questions))
+        self._store = PostgresKnowledgeStore(database)
+        self._knowledge = Knowledge(self._store, PreparedEmbedder(questions))
         self._questions = questions
 
     async def search(self, number: int, audience: Audience) -> tuple[float, int]:
         began = time.perf_counter()
         found = await self._knowledge.search(self._questions[number].text, audience=audience, limit=ROWS)
         return 1000 * (time.perf_counter() - began), len(found)
+
+    async def find_nearest(self, number: int, audience: Audience) -> Sequence[int]:
+        vector = self._questions[number].vector
+        # More than ten, nearest first: no source may have all places, however near its chunks are.
+        found = await self._store.search("", vector, embedder=MODEL, audience=audience, limit=4 * ROWS)
+        found.sort(key=lambda passage: -(passage.similarity or 0.0))
+        return [passage.chunk_id for passage in found[:ROWS]]
 
 
 class BareStatement:
@@ -107,7 +128,9 @@ class Rival:
         self._process = process
 
     @classmethod
-    async def start(cls, python: Path, database: Database, questions: Sequence[Question]) -> Rival:
+    async def start(
+        cls, python: Path, database: Database, questions: Sequence[Question], settings: Mapping[str, str]
+    ) -> Rival:
         process = await asyncio.create_subprocess_exec(
             str(python),
             "-P",  # our queue.py is not the one of the standard library
@@ -118,17 +141,25 @@ class Rival:
         rival = cls(process)
         url = database.url.render_as_string(hide_password=False)
         given = [{"text": question.text, "vector": question.vector} for question in questions]
-        if await rival._ask({"url": url, "questions": given}) != "ready":
+        if await rival._ask({"url": url, "settings": dict(settings), "questions": given}) != "ready":
             raise RuntimeError("langchain-postgres does not start")
         return rival
 
     async def search(self, number: int, audience: Audience) -> tuple[float, int]:
+        reply = await self._find(number, audience, by="words and vector")
+        return float(reply["milliseconds"]), len(reply["ids"])
+
+    async def find_nearest(self, number: int, audience: Audience) -> Sequence[int]:
+        reply = await self._find(number, audience, by="vector")
+        return [UUID(id).int for id in reply["ids"]]
+
+    async def _find(self, number: int, audience: Audience, *, by: str) -> dict[str, Any]:
         readable = [id for id, who in enumerate(READERS.values(), start=1) if audience.workspace in who]
-        everything = len(readable) == len(READERS)
-        reply = json.loads(
-            await self._ask({"question": number, "collections": None if everything else readable})
+        collections = None if len(readable) == len(READERS) else readable
+        reply: dict[str, Any] = json.loads(
+            await self._ask({"question": number, "collections": collections, "by": by})
         )
-        return float(reply["milliseconds"]), int(reply["rows"])
+        return reply
 
     async def _ask(self, what: object) -> str:
         assert self._process.stdin is not None
@@ -144,7 +175,8 @@ class Rival:
 
     @classmethod
     async def fill(cls, database: Database, model: EmbeddingModel) -> None:
-        """Its table and its indexes as its own methods make them with their defaults, filled from ours."""
+        """Its table and its indexes as its own methods make them with their defaults, filled from ours; its ids are
+        the chunks' as UUIDs."""
         async with database.maintenance() as connection:
             found = await connection.execute(
                 text("SELECT to_regclass(:index)"), {"index": f"{cls.TABLE}_hnsw"}
@@ -157,8 +189,8 @@ class Rival:
                 f"CREATE UNLOGGED TABLE {cls.TABLE} (langchain_id uuid PRIMARY KEY, content text NOT NULL, "
                 f"embedding vector({model.dimensions}) NOT NULL, content_tsv tsvector NOT NULL, "
                 "collection_id bigint NOT NULL, langchain_metadata json)",
-                f"INSERT INTO {cls.TABLE} SELECT gen_random_uuid(), c.text, v.embedding::vector, c.searched, "  # noqa: S608
-                f"c.collection_id, '{{}}' FROM chunks c JOIN {model.table} v ON v.chunk_id = c.id",
+                f"INSERT INTO {cls.TABLE} SELECT lpad(to_hex(c.id), 32, '0')::uuid, c.text, v.embedding::vector, "  # noqa: S608
+                f"c.searched, c.collection_id, '{{}}' FROM chunks c JOIN {model.table} v ON v.chunk_id = c.id",
                 "SET maintenance_work_mem = '3GB'",
                 f"CREATE INDEX {cls.TABLE}_tsv ON {cls.TABLE} USING gin (content_tsv)",
                 f"CREATE INDEX {cls.TABLE}_hnsw ON {cls.TABLE} USING hnsw (embedding vector_cosine_ops) "
@@ -168,4 +200,4 @@ class Rival:
                 await connection.execute(text(statement))
 
 
-__all__ = ["AUDIENCES", "BareStatement", "Rival", "Threadlore", "Way"]
+__all__ = ["AUDIENCES", "RIVALS", "BareStatement", "FindsNearest", "Rival", "Threadlore", "Way"]
