@@ -195,8 +195,13 @@ class KnowledgeStore(SourceStore, Protocol):
 
     async def drop_collection(self, name: str) -> None: ...
 
-    async def documents(self, source_id: int) -> dict[str, StoredDocument]:
-        """What is stored of a source, by uri."""
+    async def documents(self, source_id: int, uris: Sequence[str] | None = None) -> dict[str, StoredDocument]:
+        """What is stored of a source, or of these documents of it, by uri."""
+        ...
+
+    async def document_ids(self, source_id: int, *, after: str = "", limit: int) -> dict[str, int]:
+        """The ids of what is stored of a source, by uri, page by page: the first `limit` in the store's order of
+        uris, or those that come after one."""
         ...
 
     async def put_documents(

@@ -52,7 +52,7 @@ class Document(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """What is remembered of a document between syncs; there may be a hundred thousand. `embedder` names the model of its vectors."""
+    """What is remembered of a document between syncs. `embedder` names the model of its vectors."""
 
     id: int
     uri: str

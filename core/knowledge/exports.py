@@ -80,7 +80,7 @@ class ExportSource:
 
     async def entries(self) -> Sequence[Entry]:
         if self._path.is_dir():
-            listed = await FolderSource(self._path).entries()
+            listed = await asyncio.to_thread(list, await FolderSource(self._path).entries())
             root = f"{self._path.name}/"
             items = [Item(entry.uri.removeprefix(root), path=entry.locator) for entry in listed]
         else:

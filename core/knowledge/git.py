@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -84,7 +84,7 @@ class GitSource:
         self._timeout_seconds = timeout_seconds
         self._branch = "HEAD"
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Iterable[Entry]:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._bring_up_to_date()
@@ -93,7 +93,8 @@ class GitSource:
                 self.uri, f"The repository did not arrive within {self._timeout_seconds:g} seconds."
             ) from error
         folder = FolderSource(self.tree)
-        return [Entry(uri=self.view_of(entry.uri), locator=entry.locator) for entry in await folder.entries()]
+        listed = await folder.entries()
+        return (Entry(uri=self.view_of(entry.uri), locator=entry.locator) for entry in listed)
 
     async def read(self, entry: Entry, validator: str | None = None) -> Content | None:
         return await FolderSource(self.tree).read(entry)

@@ -3,6 +3,7 @@ stored, deleted ones disappear, and what is unchanged costs one hash."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +21,13 @@ from core.knowledge.documents import (
     SyncOutcome,
     SyncReport,
 )
+from core.knowledge.listing import Fingerprints, Listing
 from core.knowledge.locations import DEFAULT_HOME, build_source, name_location
 from core.knowledge.parsing import DocumentParser, ParsingLimits
 from core.knowledge.pipeline import Embedding
 from core.knowledge.quarantine import release_unread
 from core.knowledge.source_sync import SourceSync
-from core.knowledge.sources import Source
+from core.knowledge.sources import Entry, Source
 from core.knowledge.tally import OnProgress, Tally, showing_progress
 from core.ports import Embedder, KnowledgeStore
 
@@ -86,7 +88,7 @@ class Ingestor:
         tally = Tally(on_progress)
         collection_id = await self._store.open_collection(collection, grants)
         sources = await self._sources(collection_id, collection, locations, kept_by, tally)
-        seen: set[str] = set()
+        seen: list[Fingerprints] = []
         try:
             for source in sources:
                 source_id = await self._store.open_source(
@@ -142,7 +144,7 @@ class Ingestor:
         source_id: int,
         source: Source,
         policy: ChunkingPolicy,
-        seen: set[str],
+        seen: list[Fingerprints],
         tally: Tally,
         *,
         asked_for: bool,
@@ -151,27 +153,24 @@ class Ingestor:
         outcome: SyncOutcome | None = None
         await self._store.begin_source(source_id)
         try:
-            async with showing_progress(self._store, source_id, tally):
-                try:
-                    takes_code = policy.strategy is ChunkingStrategy.CODE
-                    entries = [
-                        entry
-                        for entry in await source.entries()
-                        if entry.locator not in seen and (takes_code or not entry.is_code)
-                    ]
-                except SourceError as error:
-                    tally.fail(error)
-                    outcome = "failed"
-                else:
-                    seen.update(entry.locator for entry in entries)
-                    tally.total += len(entries)
-                    held = await self._store.quarantined(source_id)
-                    if asked_for:
-                        held = release_unread(held)
-                    sync = SourceSync(
-                        self._store, self._embedding, self._parser, source_id, source, policy, tally
-                    )
-                    await sync.run(entries, held)
+            with Listing() as listing:
+                async with showing_progress(self._store, source_id, tally):
+                    try:
+                        await _list(
+                            source, listing, seen, takes_code=policy.strategy is ChunkingStrategy.CODE
+                        )
+                    except SourceError as error:
+                        tally.fail(error)
+                        outcome = "failed"
+                    else:
+                        tally.total += len(listing)
+                        held = await self._store.quarantined(source_id)
+                        if asked_for:
+                            held = release_unread(held)
+                        sync = SourceSync(
+                            self._store, self._embedding, self._parser, source_id, source, policy, tally
+                        )
+                        await sync.run(listing, held)
         except Exception as error:
             expected = isinstance(error, ThreadloreError)
             await self._note_failure(
@@ -190,6 +189,18 @@ class Ingestor:
             await self._store.finish_source(source_id, error=reason, outcome="failed")
         except ThreadloreError:
             log.warning("source_failure_not_recorded", source_id=source_id)
+
+
+async def _list(source: Source, listing: Listing, seen: list[Fingerprints], *, takes_code: bool) -> None:
+    """Write the source's entries down, but for those that a source before it had: `seen` holds their locators.
+    Raises SourceError."""
+    entries = await source.entries()
+
+    def is_wanted(entry: Entry) -> bool:
+        return (takes_code or not entry.is_code) and not any(entry.locator in before for before in seen)
+
+    await asyncio.to_thread(listing.fill, entries, is_wanted)
+    seen.append(listing.locators)
 
 
 def require_own_collection(source: Source, collection: str) -> None:

@@ -4,7 +4,7 @@ embedded. Holds a few batches in memory, however many documents there are."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ import structlog
 
 from core.errors import ModelTransientError, SourceError
 from core.knowledge.chunking import ChunkingPolicy, chunk_text, embedding_text
-from core.knowledge.documents import ChunkDraft, Document, QuarantinedDocument
+from core.knowledge.documents import ChunkDraft, Document, QuarantinedDocument, StoredDocument
 from core.knowledge.loading import fingerprint, is_untrusted, load_document
 from core.knowledge.parsing import DocumentParser
 from core.knowledge.quarantine import HeldError, UnparsedError, refuse_held
@@ -32,11 +32,20 @@ EmbeddedDocument = tuple[Document, Sequence[ChunkDraft], Sequence[Sequence[float
 
 
 @dataclass(frozen=True, slots=True)
+class KnownEntry:
+    """An entry, and what is stored of it."""
+
+    entry: Entry
+    stored: StoredDocument | None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """A document that is to be stored, with its chunks, not yet embedded."""
+    """A document that is to be stored, with its chunks, not yet embedded; unless it is new, in place of one."""
 
     document: Document
     chunks: tuple[ChunkDraft, ...]
+    is_new: bool = True
 
 
 @dataclass(slots=True)
@@ -116,7 +125,7 @@ def read_validator(stored: str | None, policy: ChunkingPolicy) -> str | None:
 
 
 async def read_ahead(
-    entries: Sequence[Entry], read: Callable[[Entry], Awaitable[Draft | None]]
+    entries: AsyncIterable[KnownEntry], read: Callable[[KnownEntry], Awaitable[Draft | None]]
 ) -> AsyncGenerator[Batch, None]:
     """Batches of what `read` gives (None: unchanged; SourceError: failed), read while the caller works on
     the batch before. Close it when leaving early."""
@@ -124,14 +133,14 @@ async def read_ahead(
 
     async def produce() -> None:
         batch = Batch()
-        for entry in entries:
+        async for known in entries:
             try:
-                draft = await read(entry)
+                draft = await read(known)
             except SourceError as error:
-                batch.failed.append((entry, error))
+                batch.failed.append((known.entry, error))
             else:
                 if draft is None:
-                    batch.unchanged.append(entry.uri)
+                    batch.unchanged.append(known.entry.uri)
                 else:
                     batch.drafts.append(draft)
             if batch.is_full:

@@ -3,7 +3,7 @@ business of core.knowledge.loading."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from core.messages import Frozen
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One item of a source, of which there may be a hundred thousand. `uri` is shown to people and stable between runs; `locator` says where it is
+    """One item of a source. `uri` is shown to people and stable between runs; `locator` says where it is
     (an absolute path, a URL): the same locator, the same item. `is_code`: a source file among documents, taken in
     only where the source is sliced as code."""
 
@@ -57,9 +57,9 @@ class Source(Protocol):
         """Whether what is not listed is gone; a feed, say, lists only what is new."""
         ...
 
-    async def entries(self) -> Sequence[Entry]:
-        """Everything that is there now, in a fixed order. Raises SourceError when the source as a whole
-        cannot be looked at."""
+    async def entries(self) -> Iterable[Entry]:
+        """Everything that is there now, in a fixed order, to go through once; that may block. This and going through
+        them raises SourceError when the source as a whole cannot be looked at."""
         ...
 
     async def read(self, entry: Entry, validator: str | None = None) -> Content | None:

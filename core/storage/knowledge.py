@@ -66,9 +66,14 @@ class PostgresKnowledgeStore(PostgresSources):
 
     # --- documents ----------------------------------------------------------------------------------
 
-    async def documents(self, source_id: int) -> dict[str, StoredDocument]:
-        rows = await self._database.run(sql.DOCUMENTS, {"source_id": source_id})
+    async def documents(self, source_id: int, uris: Sequence[str] | None = None) -> dict[str, StoredDocument]:
+        statement = sql.DOCUMENTS if uris is None else sql.NAMED_DOCUMENTS
+        rows = await self._database.run(statement, {"source_id": source_id, "uris": uris})
         return {row.uri: StoredDocument(**row._mapping) for row in rows}
+
+    async def document_ids(self, source_id: int, *, after: str = "", limit: int) -> dict[str, int]:
+        given = {"source_id": source_id, "after": after, "limit": limit}
+        return {row.uri: row.id for row in await self._database.run(sql.DOCUMENT_IDS, given)}
 
     async def put_documents(self, source_id: int, documents: Sequence[NewDocument], *, embedder: str) -> None:
         latest = {document.uri: (document, chunks, vectors) for document, chunks, vectors in documents}

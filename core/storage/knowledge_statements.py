@@ -33,10 +33,16 @@ MODELS_IN_USE = text("""
 """)
 TRY_UPKEEP = text("SELECT pg_try_advisory_lock(hashtextextended('knowledge_upkeep', :collection_id))")
 
-DOCUMENTS = text("""
+_DOCUMENTS = """
     SELECT d.id, d.uri, d.content_hash, coalesce(m.name, '') AS embedder, d.chunks, d.validator
     FROM documents d LEFT JOIN embedding_models m ON m.id = d.embedding_model_id
     WHERE d.source_id = :source_id
+"""
+DOCUMENTS = text(_DOCUMENTS)
+NAMED_DOCUMENTS = text(f"{_DOCUMENTS} AND d.uri = ANY(CAST(:uris AS text[]))")
+DOCUMENT_IDS = text("""
+    SELECT d.id, d.uri FROM documents d
+    WHERE d.source_id = :source_id AND d.uri > :after ORDER BY d.uri LIMIT :limit
 """)
 PUT_DOCUMENTS = text("""
     INSERT INTO documents (source_id, uri, title, content_hash, embedding_model_id, chunks, author, validator)

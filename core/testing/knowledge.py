@@ -38,7 +38,7 @@ class InMemoryKnowledgeStore(InMemorySources):
         """How long its vectors are; empty if there are none."""
         return {self._dimensions[embedder]} if embedder in self._dimensions else set()
 
-    async def documents(self, source_id: int) -> dict[str, StoredDocument]:
+    async def documents(self, source_id: int, uris: Sequence[str] | None = None) -> dict[str, StoredDocument]:
         return {
             uri: StoredDocument(
                 id=stored.id,
@@ -49,7 +49,13 @@ class InMemoryKnowledgeStore(InMemorySources):
                 validator=stored.document.validator,
             )
             for uri, stored in self._sources[source_id].documents.items()
+            if uris is None or uri in uris
         }
+
+    async def document_ids(self, source_id: int, *, after: str = "", limit: int) -> dict[str, int]:
+        stored = self._sources[source_id].documents
+        following = sorted(uri for uri in stored if uri > after)[:limit]
+        return {uri: stored[uri].id for uri in following}
 
     async def put_documents(
         self,

@@ -31,6 +31,21 @@ async def test_a_document_put_again_replaces_what_it_was(shelf: Shelf) -> None:
     assert texts == {"Parental leave lasts twelve weeks.", TRAVEL}
 
 
+async def test_documents_are_told_by_name_and_their_ids_page_by_page(shelf: Shelf) -> None:
+    source_id = await shelf.open_source()
+    await shelf.put(await shelf.open_source("another"), leave=LEAVE, more=TRAVEL)
+    await shelf.put(source_id, leave=LEAVE, travel=TRAVEL, zeal=LEAVE)
+    everything = await shelf.store.documents(source_id)
+
+    assert await shelf.store.documents(source_id, ["travel", "nowhere"]) == {"travel": everything["travel"]}
+    assert await shelf.store.documents(source_id, []) == {}
+    first = await shelf.store.document_ids(source_id, limit=2)
+    second = await shelf.store.document_ids(source_id, after=list(first)[-1], limit=2)
+    assert [len(first), len(second)] == [2, 1]
+    assert first | second == {uri: stored.id for uri, stored in everything.items()}
+    assert await shelf.store.document_ids(source_id, after=list(second)[-1], limit=2) == {}
+
+
 async def test_the_same_document_twice_in_one_call_is_stored_as_it_came_last(shelf: Shelf) -> None:
     source_id = await shelf.open_source()
     embedder = shelf.embedder

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import PurePosixPath
 
 from core.errors import SourceError
 from core.knowledge.documents import Document
@@ -124,6 +123,14 @@ MEDIA_TYPES = frozenset(_BY_MEDIA_TYPE)
 _UNTRUSTED = frozenset({_extract_html, _extract_pdf, _extract_docx, _extract_xlsx, _extract_pptx})
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """A file name without folders, and without its ending; the ending, with its dot, in small letters. pathlib would
+    leave a trace of each name in memory, of which there may be a hundred thousand."""
+    last = name.rpartition("/")[2]
+    stem, _, ending = last.rpartition(".")
+    return (stem, f".{ending.lower()}") if stem and ending else (last, "")
+
+
 def is_untrusted(name: str, media_type: str | None) -> bool:
     """Whether the format is one whose readers can be made to eat memory or time, or to crash: it is read in a
     process of its own (core.knowledge.parsing)."""
@@ -132,7 +139,7 @@ def is_untrusted(name: str, media_type: str | None) -> bool:
 
 def _extractor_for(name: str, media_type: str | None) -> Extractor:
     """Text is assumed where neither the media type nor the ending of the name tells."""
-    ending = PurePosixPath(name).suffix.lower()
+    _, ending = split_name(name)
     if ending in _LANGUAGES:
         return _extract_code(_LANGUAGES[ending])
     if media_type in _BY_MEDIA_TYPE and not (media_type == "text/plain" and ending in ENDINGS):
@@ -161,8 +168,7 @@ def load_document(
         raise SourceError(uri, "The file is empty.")
     if len(data) > MAX_DOCUMENT_BYTES:
         raise SourceError(uri, f"The file is larger than {MAX_DOCUMENT_BYTES // 2**20} MB.")
-    path = PurePosixPath(name)
-    ending = path.suffix.lower()
+    stem, ending = split_name(name)
     try:
         extract = _extractor_for(name, media_type)(data, charset)
     except UnreadableError as error:
@@ -173,9 +179,11 @@ def load_document(
     if len(text) > MAX_CHARACTERS:
         raise SourceError(uri, f"The document holds more than {MAX_CHARACTERS} characters of text.")
     title = (
-        clean_text(path.name) if ending in _LANGUAGES else " ".join(clean_text(extract.title or "").split())
+        clean_text(name.rpartition("/")[2])
+        if ending in _LANGUAGES
+        else " ".join(clean_text(extract.title or "").split())
     )
-    title = title or " ".join(clean_text(path.stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
+    title = title or " ".join(clean_text(stem).replace("_", " ").replace("-", " ").split()) or "Untitled"
     author = " ".join(clean_text(extract.author or "").split())[:MAX_TITLE_CHARACTERS] or None
     return Document(
         uri=uri,

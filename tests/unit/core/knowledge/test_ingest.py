@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from core.knowledge.chunking import chunk_text
 from core.knowledge.documents import Document, Grant, Progress, SyncReport
 from core.knowledge.ingest import Ingestor
 from core.knowledge.locations import build_source
-from core.knowledge.pipeline import Batch, Draft, Embedding, read_ahead
+from core.knowledge.pipeline import Batch, Draft, Embedding, KnownEntry, read_ahead
 from core.knowledge.search import Knowledge
 from core.knowledge.sources import Entry, Source
 from core.messages import Audience
@@ -247,25 +247,30 @@ async def test_a_rate_limit_is_waited_out_as_asked() -> None:
     assert pauses == [7.0, 4.0]
 
 
+async def known_entries(*names: str) -> AsyncIterator[KnownEntry]:
+    for name in names:
+        yield KnownEntry(Entry(uri=name, locator=name), None)
+
+
 async def test_reading_ahead_stops_when_the_reader_leaves_and_never_runs_far_ahead() -> None:
-    entries = [Entry(uri=str(n), locator=str(n)) for n in range(10_000)]
+    names = [str(n) for n in range(10_000)]
     read: list[str] = []
 
-    async def unchanged(entry: Entry) -> None:
-        read.append(entry.uri)
+    async def unchanged(known: KnownEntry) -> None:
+        read.append(known.entry.uri)
 
-    batches = read_ahead(entries, unchanged)
+    batches = read_ahead(known_entries(*names), unchanged)
     first: Batch = await anext(batches)
     await asyncio.sleep(0)
     await batches.aclose()
 
-    assert first.unchanged == [entry.uri for entry in entries[:256]]
+    assert first.unchanged == names[:256]
     assert len(read) <= 256 * 4
 
 
 async def test_a_fault_while_reading_ahead_reaches_the_reader() -> None:
-    async def fail(entry: Entry) -> None:
+    async def fail(known: KnownEntry) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        _ = [batch async for batch in read_ahead([Entry(uri="a", locator="a")], fail)]
+        _ = [batch async for batch in read_ahead(known_entries("a"), fail)]

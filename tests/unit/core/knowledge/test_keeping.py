@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Counting:
         self.kind, self.uri = source.kind, source.uri
         self._source, self._ground = source, ground
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Iterable[Entry]:
         return await self._source.entries()
 
     async def read(self, entry: Entry, validator: str | None = None) -> Content | None:
@@ -202,7 +202,7 @@ async def test_a_source_that_breaks_in_an_unforeseen_way_is_noted_and_not_due_ag
     ground: Ground,
 ) -> None:
     class Broken(Counting):
-        async def entries(self) -> Sequence[Entry]:
+        async def entries(self) -> Iterable[Entry]:
             raise ZeroDivisionError
 
     broken = Ingestor(ground.store, FakeEmbedder(), build=lambda at: Broken(build_source(at), ground))

@@ -65,6 +65,28 @@ async def test_links_do_not_lead_out_of_the_folder_or_in_circles(tmp_path: Path)
     assert not any("folder" in uri or "circle" in uri for uri in uris)
 
 
+async def test_a_file_is_listed_once_under_the_name_that_comes_first(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    for name in ("m.md", "sub/m.md", "sub/deep/m.md", ".hidden.md"):
+        write(docs / name)
+    links = {
+        "a.md": "m.md",  # comes before what it leads to
+        "z.md": "m.md",
+        "sub/a.md": "deep/m.md",  # a folder's files come before its folders
+        "sub/z.md": "m.md",
+        "sub/deep/back.md": "../../m.md",
+        "h1.md": ".hidden.md",  # not listed under its own name
+        "h2.md": ".hidden.md",
+        "y.md": "b.md",  # leads nowhere, which reading it will say
+    }
+    for name, target in links.items():
+        (docs / name).symlink_to(target)
+
+    listed = [uri.removeprefix("docs/") for uri in await uris_of(docs)]
+
+    assert listed == ["a.md", "h1.md", "y.md", "sub/a.md", "sub/m.md"]
+
+
 async def test_the_same_folder_has_the_same_uri_however_it_is_named(
     tmp_path: Path,
 ) -> None:
@@ -110,7 +132,7 @@ async def test_a_folder_that_is_gone_cannot_be_listed(tmp_path: Path) -> None:
     docs.rmdir()
 
     with pytest.raises(SourceError):
-        await source.entries()
+        list(await source.entries())
 
 
 # --- pages ----------------------------------------------------------------------------------------
