@@ -73,6 +73,15 @@ class BotProcess:
         """Resident memory of the bot itself."""
         return float(psutil.Process(self._running().pid).memory_info().rss / 2**20)
 
+    async def settled_memory_megabytes(self) -> float:
+        """The same, once it has not grown for two seconds."""
+        most, since = self.memory_megabytes(), time.monotonic()
+        while time.monotonic() - since < 2.0:
+            await asyncio.sleep(0.1)
+            if self.memory_megabytes() > most + 0.5:
+                most, since = self.memory_megabytes(), time.monotonic()
+        return most
+
     async def stop(self) -> None:
         process = self._running()
         process.send_signal(signal.SIGTERM)
