@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,13 @@ def plan_runs(arguments: argparse.Namespace, results: Results) -> list[Runs]:
     return list(groups.values())
 
 
+def allow_many_connections() -> None:
+    """All that this process may have: with 1,500 calls of a model at once the loopback world alone needs more than
+    the 1,024 descriptors that most machines give without being asked."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def main() -> int:
     arguments, results = read_arguments(), Results()
     held, revision = True, find_revision()  # replicas are forked from what is imported once, now
@@ -133,4 +141,5 @@ async def main() -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it early leaves nothing running
+    allow_many_connections()
     sys.exit(asyncio.run(main()))
