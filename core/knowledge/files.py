@@ -75,7 +75,10 @@ class FolderSource:
 
     def _follow(self, path: str) -> str | None:
         """Where a link leads; None if that is outside, or was met under its own name before."""
-        target = Path(path).resolve()
+        try:
+            target = Path(path).resolve()
+        except (OSError, RuntimeError):  # links in a circle, which reading it will say
+            return path
         if not target.is_relative_to(self._root):
             return None
         inside = target.relative_to(self._root)

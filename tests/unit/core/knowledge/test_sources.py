@@ -65,6 +65,19 @@ async def test_links_do_not_lead_out_of_the_folder_or_in_circles(tmp_path: Path)
     assert not any("folder" in uri or "circle" in uri for uri in uris)
 
 
+async def test_a_link_to_itself_fails_alone_when_it_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "page.md")
+    (tmp_path / "round.md").symlink_to(tmp_path / "round.md")
+    source = build_source(str(tmp_path))
+
+    page, circle = await source.entries()
+
+    assert await source.read(page) == Content(data=b"Text.", name="page.md")
+    with pytest.raises(SourceError) as caught:
+        await source.read(circle)
+    assert caught.value.uri == f"{tmp_path.name}/round.md"
+
+
 async def test_a_file_is_listed_once_under_the_name_that_comes_first(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     for name in ("m.md", "sub/m.md", "sub/deep/m.md", ".hidden.md"):
